@@ -1,0 +1,233 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// Config says where the kernel programs live.
+type Config struct {
+	Dir       string        // folder of the pins, on a bpffs; required
+	Cgroup    string        // cgroup2 folder whose processes are captured; required
+	DeadAfter time.Duration // a heartbeat older than this means that meshd is dead or hung; 0 means 3 s
+}
+
+// Kernel is the loaded programs and their maps.
+//
+// The order of use is Open, Listen, Apply, Beat, Commit: until Commit nothing is attached that was not attached before,
+// so a start that fails on the way leaves nothing behind.
+type Kernel struct {
+	cfg     Config
+	objects meshObjects
+	settled meshConfig // what the cfg map holds
+	applied []table    // the tables of the last Apply that succeeded
+	links   attachment
+	self    Self
+	netns   uint64
+	closed  bool
+}
+
+// Self is how the kernel sees this process.
+type Self struct {
+	TGID   uint32 // in the first pid namespace
+	Cgroup uint64
+}
+
+// Open loads the programs, over the maps that are pinned from an earlier start if there are any.
+//
+// Errors name the privilege or the mount that is missing. ErrIncompatible means that the pins are of another release.
+func Open(c Config) (*Kernel, error) {
+	if c.DeadAfter == 0 {
+		c.DeadAfter = 3 * time.Second
+	}
+	if err := checkMounts(c); err != nil {
+		return nil, err
+	}
+	pinned, err := pinnedMaps(filepath.Join(c.Dir, pinVersion))
+	if err != nil {
+		return nil, err
+	}
+	defer closeMaps(pinned)
+
+	k := &Kernel{cfg: c}
+	if err := k.load(pinned); err != nil {
+		return nil, err
+	}
+	if err := k.introduce(); err != nil {
+		k.objects.Close()
+		return nil, err
+	}
+	k.links = openAttachment(filepath.Join(c.Dir, pinVersion), c.Cgroup)
+	return k, nil
+}
+
+func (k *Kernel) load(pinned map[string]*ebpf.Map) error {
+	spec, err := loadMesh()
+	if err != nil {
+		return fmt.Errorf("read kernel programs: %w", err)
+	}
+	if err := spec.Variables[meshVarHaveSetRetval].Set(haveSetRetval()); err != nil {
+		return fmt.Errorf("set %s: %w", meshVarHaveSetRetval, err)
+	}
+	err = spec.LoadAndAssign(&k.objects, &ebpf.CollectionOptions{MapReplacements: pinned})
+	switch {
+	case errors.Is(err, ebpf.ErrMapIncompatible):
+		return fmt.Errorf("%w: %w", ErrIncompatible, err)
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("load kernel programs: %w: meshd needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (run it as root or by its unit); meshctl check", err)
+	case err != nil:
+		return fmt.Errorf("load kernel programs: %w: does this kernel have BTF and cgroup BPF? meshctl check", err)
+	}
+	if len(pinned) > 0 {
+		return k.objects.Cfg.Lookup(uint32(0), &k.settled)
+	}
+	return nil
+}
+
+// introduce makes this process known as meshd itself, whose connections pass.
+func (k *Kernel) introduce() error {
+	var me meshWhoami
+	if _, err := k.objects.AskWhoami.Run(&ebpf.RunOptions{Context: &me}); err != nil {
+		return fmt.Errorf("ask the kernel who meshd is: %w", err)
+	}
+	k.self = Self{TGID: uint32(me.Tgid), Cgroup: me.Cgroup}
+	if err := k.objects.Own.Put(k.self.TGID, k.self.Cgroup); err != nil {
+		return fmt.Errorf("enter own process: %w", err)
+	}
+	var err error
+	k.netns, err = ownNetns()
+	return err
+}
+
+// Self returns how the kernel sees this process.
+func (k *Kernel) Self() Self { return k.self }
+
+// Beat tells the kernel programs that meshd is alive.
+func (k *Kernel) Beat() error {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return fmt.Errorf("read clock: %w", err)
+	}
+	return k.objects.Heartbeat.Put(uint32(0), uint64(now.Nano()))
+}
+
+// HeartbeatAge returns how long ago the last Beat was.
+func (k *Kernel) HeartbeatAge() (time.Duration, error) {
+	var beat uint64
+	if err := k.objects.Heartbeat.Lookup(uint32(0), &beat); err != nil {
+		return 0, fmt.Errorf("read heartbeat: %w", err)
+	}
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0, fmt.Errorf("read clock: %w", err)
+	}
+	return time.Duration(now.Nano() - int64(beat)), nil
+}
+
+// Listen makes l the place where captured connections of meshd's own network namespace go.
+//
+// The kernel forgets it when l closes, and from then on decides as if meshd were dead.
+func (k *Kernel) Listen(l *net.TCPListener) error {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var putErr error
+	err = raw.Control(func(fd uintptr) {
+		putErr = k.objects.Listeners.Put(k.listenerKey(l), uint64(fd))
+	})
+	if err := errors.Join(err, putErr); err != nil {
+		return fmt.Errorf("enter listener %s: %w", l.Addr(), err)
+	}
+	return nil
+}
+
+func (k *Kernel) listenerKey(l *net.TCPListener) meshListenerKey {
+	key := meshListenerKey{Netns: k.netns, Family: unix.AF_INET}
+	if addr, ok := l.Addr().(*net.TCPAddr); ok && addr.IP.To4() == nil {
+		key.Family = unix.AF_INET6
+	}
+	return key
+}
+
+// Events returns how often each thing has happened since the programs were first attached.
+func (k *Kernel) Events() (map[string]uint64, error) {
+	counts := make(map[string]uint64, len(eventNames))
+	for i, name := range eventNames {
+		var perCPU []uint64
+		if err := k.objects.Events.Lookup(uint32(i), &perCPU); err != nil {
+			return nil, fmt.Errorf("read event %s: %w", name, err)
+		}
+		for _, n := range perCPU {
+			counts[name] += n
+		}
+	}
+	return counts, nil
+}
+
+var eventNames = [meshEventEVENT_COUNT]string{
+	meshEventEVENT_PROXIED:         "proxied",
+	meshEventEVENT_DIRECT_MODE:     "direct_by_rule",
+	meshEventEVENT_DIRECT_FAILOPEN: "direct_fail_open",
+	meshEventEVENT_REFUSED_PORT:    "refused_port",
+	meshEventEVENT_REFUSED_EMPTY:   "refused_no_endpoint",
+	meshEventEVENT_REFUSED_DEAD:    "refused_fail_closed",
+	meshEventEVENT_NAMES:           "dns_query",
+	meshEventEVENT_BIND_DENIED:     "bind_denied",
+	meshEventEVENT_FLOW_LOST:       "flow_lost",
+}
+
+// Close lets go of the programs and maps. What Commit attached stays attached and goes on deciding. Closing twice is
+// allowed.
+func (k *Kernel) Close() error {
+	if k.closed {
+		return nil
+	}
+	k.closed = true
+	err := k.objects.Own.Delete(k.self.TGID)
+	if errors.Is(err, ebpf.ErrKeyNotExist) {
+		err = nil // a later start has already forgotten this process
+	}
+	return errors.Join(err, k.links.close(), k.objects.Close())
+}
+
+func checkMounts(c Config) error {
+	if err := isOn(c.Cgroup, unix.CGROUP2_SUPER_MAGIC); err != nil {
+		return fmt.Errorf("cgroup %s: %w: meshd needs cgroup2 (mount | grep cgroup2; on a host that boots with cgroup v1 only, boot with systemd.unified_cgroup_hierarchy=1)", c.Cgroup, err)
+	}
+	if err := isOn(filepath.Dir(c.Dir), unix.BPF_FS_MAGIC); err != nil {
+		return fmt.Errorf("folder %s: %w: meshd pins its programs there; mount -t bpf bpf /sys/fs/bpf", filepath.Dir(c.Dir), err)
+	}
+	return nil
+}
+
+func isOn(path string, magic int64) error {
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil {
+		return err
+	}
+	if int64(uint32(fs.Type)) != int64(uint32(magic)) {
+		return errors.New("another file system is mounted there")
+	}
+	return nil
+}
+
+func ownNetns() (uint64, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open socket: %w", err)
+	}
+	defer unix.Close(fd)
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockopt SO_NETNS_COOKIE", err)
+	}
+	return cookie, nil
+}

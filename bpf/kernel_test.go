@@ -1,0 +1,314 @@
+package bpf
+
+import (
+	"errors"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+var (
+	virtual = netip.MustParseAddrPort("244.0.0.10:80")
+	backend = netip.MustParseAddrPort("10.0.0.1:8080")
+)
+
+// simple are rules with one service of one endpoint.
+func simple(port uint16) Rules {
+	return Rules{
+		OutboundPort: port,
+		Virtual:      []Virtual{{Address: virtual, Service: 1}},
+		Backends:     map[mesh.ServiceID][]netip.AddrPort{1: {backend}},
+	}
+}
+
+// committed is a bench with simple rules, a listener that says "meshd", an endpoint that says "endpoint", and a dialer.
+func committed(t *testing.T) (*bench, *Kernel, *net.TCPListener, *dialer) {
+	t.Helper()
+	b := newBench(t)
+	k := b.open()
+	l := b.listenTCP("tcp4", "127.0.0.1:0", func(c *net.TCPConn) {
+		if _, err := k.Flow(c); err != nil {
+			t.Error(err)
+		}
+		c.Write([]byte("meshd"))
+	})
+	b.listenTCP("tcp4", backend.String(), func(c *net.TCPConn) { c.Write([]byte("endpoint")) })
+	steps := []error{k.Apply(simple(uint16(l.Addr().(*net.TCPAddr).Port))), k.Listen(l), k.Beat(), k.Commit()}
+	if err := errors.Join(steps...); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(k.Close(), Withdraw(b.dir)); err != nil {
+			t.Error(err)
+		}
+	})
+	return b, k, l, b.startDialer("client", 0)
+}
+
+func (d *dialer) expect(what, reply string) {
+	d.t.Helper()
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Reply != reply {
+		d.t.Errorf("%s: got %+v, want %q", what, r, reply)
+	}
+}
+
+func pins(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Join(dir, pinVersion))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+func TestOpenLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	k := b.open()
+	if err := errors.Join(k.Apply(simple(1)), k.Beat(), k.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(b.dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s exists before Commit", b.dir)
+	}
+}
+
+func TestFailedCommitLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	k := b.open()
+	defer k.Close()
+	k.cfg.Cgroup = filepath.Join(b.cgroup, "gone")
+	if err := k.Commit(); err == nil {
+		t.Fatal("committed to a cgroup that does not exist")
+	}
+	if got := pins(t, b.dir); len(got) > 0 {
+		t.Errorf("pins left: %v", got)
+	}
+	if _, err := os.Stat(filepath.Join(b.dir, stagingDir)); !errors.Is(err, os.ErrNotExist) {
+		t.Error("staging folder left")
+	}
+}
+
+func TestMeshdGoneAndBack(t *testing.T) {
+	b, k, l, d := committed(t)
+	d.expect("running", "meshd")
+
+	if err := k.objects.Heartbeat.Put(uint32(0), uint64(1)); err != nil {
+		t.Fatal(err)
+	}
+	d.expect("hung", "endpoint")
+	if err := k.Beat(); err != nil {
+		t.Fatal(err)
+	}
+	d.expect("awake again", "meshd")
+
+	l.Close()
+	d.expect("listener closed", "endpoint")
+
+	// A second start finds the pins, decides by them at once, and exchanges the programs without a gap.
+	again, err := Open(Config{Dir: b.dir, Cgroup: b.cgroup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if !again.links.whole {
+		t.Error("the pinned links were not found")
+	}
+	l2 := b.listenTCP("tcp4", "127.0.0.1:0", func(c *net.TCPConn) {
+		if _, err := again.Flow(c); err != nil {
+			t.Error(err)
+		}
+		c.Write([]byte("meshd"))
+	})
+	rules := simple(uint16(l2.Addr().(*net.TCPAddr).Port))
+	if err := errors.Join(again.Listen(l2), again.Apply(rules), again.Beat(), again.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	d.expect("started again", "meshd")
+	if have, want := again.Attached(); have != want {
+		t.Errorf("%d of %d programs attached", have, want)
+	}
+	wantPins := slices.Sorted(maps.Keys(again.objects.byName()))
+	for name := range again.objects.hooks() {
+		wantPins = append(wantPins, pinName(name))
+	}
+	slices.Sort(wantPins)
+	if got := pins(t, b.dir); !slices.Equal(got, wantPins) {
+		t.Errorf("pins %v, want %v", got, wantPins)
+	}
+}
+
+func TestWithdrawDetaches(t *testing.T) {
+	b, k, _, d := committed(t)
+	d.expect("attached", "meshd")
+	if err := errors.Join(k.links.close(), Withdraw(b.dir)); err != nil {
+		t.Fatal(err)
+	}
+	k.links = attachment{}
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Errno != int(syscall.ECONNREFUSED) || r.Reply != "" {
+		t.Errorf("after Withdraw: %+v", r) // the address is local in this namespace, and nobody listens
+	}
+	if _, err := os.Stat(b.dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is left", b.dir)
+	}
+}
+
+func TestCgroupChanged(t *testing.T) {
+	b, k, l, d := committed(t)
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	narrow := filepath.Join(b.cgroup, "narrow")
+	if err := os.Mkdir(narrow, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(narrow)
+	moved, err := Open(Config{Dir: b.dir, Cgroup: narrow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer moved.Close()
+	if err := errors.Join(moved.Listen(l), moved.Beat(), moved.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Errno != int(syscall.ECONNREFUSED) {
+		t.Errorf("a process outside the new cgroup is still captured: %+v", r)
+	}
+	if have, want := moved.Attached(); have != want {
+		t.Errorf("%d of %d programs attached", have, want)
+	}
+}
+
+// TestOwnConnectionsPass has meshd (this process) dial what it captures for others: only its probe comes back to it.
+func TestOwnConnectionsPass(t *testing.T) {
+	b := newBench(t)
+	k := b.open()
+	defer k.Close()
+	// Only processes below the bench's cgroup are captured, so the test stands in for a meshd inside it by its entry
+	// in the table: the dialer is made meshd.
+	l := b.listenTCP("tcp4", "127.0.0.1:0", func(c *net.TCPConn) { c.Write([]byte("meshd")) })
+	b.listenTCP("tcp4", "244.0.0.10:80", func(c *net.TCPConn) { c.Write([]byte("passed")) })
+	probe := netip.MustParseAddrPort("244.0.0.99:1")
+	rules := simple(uint16(l.Addr().(*net.TCPAddr).Port))
+	rules.Virtual = append(rules.Virtual, Virtual{Address: probe, Service: 9, Probe: true})
+	if err := errors.Join(k.Apply(rules), k.Listen(l), k.Beat(), k.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	defer Withdraw(b.dir)
+	d := b.startDialer("meshd", 0)
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Reply != "meshd" {
+		t.Fatalf("a stranger: %+v", r)
+	}
+	if err := k.objects.Own.Put(uint32(d.pid), d.cgroup); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Reply != "passed" {
+		t.Errorf("meshd dials a virtual address: %+v", r)
+	}
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{probe}}); r.Reply != "meshd" {
+		t.Errorf("meshd dials its probe: %+v", r)
+	}
+	if err := k.objects.Own.Put(uint32(d.pid), d.cgroup+1); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Reply != "meshd" {
+		t.Errorf("meshd's process id in another cgroup: %+v", r)
+	}
+}
+
+func TestBoundToDevicePasses(t *testing.T) {
+	b, _, _, d := committed(t)
+	veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "v0"}, PeerName: "v1"}
+	if err := netlink.LinkAdd(veth); err != nil {
+		t.Fatal(err)
+	}
+	b.listenTCP("tcp4", virtual.String(), func(c *net.TCPConn) { c.Write([]byte("passed")) })
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}, Device: "lo"}); r.Reply != "meshd" {
+		t.Errorf("bound to lo: %+v", r)
+	}
+	// v0 is down, so that the call fails at once instead of asking the neighbours.
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}, Device: "v0"}); r.Errno == 0 || r.Errno == int(syscall.ECONNREFUSED) {
+		t.Errorf("bound to v0: %+v", r)
+	}
+}
+
+func TestReservedPorts(t *testing.T) {
+	_, k, l, d := committed(t)
+	rules := simple(uint16(l.Addr().(*net.TCPAddr).Port))
+	rules.Reserved = []Port{{Port: 15001}, {Port: 15053, UDP: true}}
+	if err := k.Apply(rules); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		addr  string
+		v6    bool
+		errno syscall.Errno
+	}{
+		{"127.0.0.1:15001", false, syscall.EPERM},
+		{"[::]:15001", true, syscall.EPERM},
+		{"127.0.0.1:15002", false, 0},
+		{"127.0.0.1:15053", false, 0}, // only reserved for UDP
+	} {
+		r := d.do(dial{Op: "bind", V6: c.v6, To: []netip.AddrPort{netip.MustParseAddrPort(c.addr)}})
+		if r.Errno != int(c.errno) {
+			t.Errorf("bind %s: errno %d, want %d", c.addr, r.Errno, int(c.errno))
+		}
+	}
+	if err := k.objects.Own.Put(uint32(d.pid), d.cgroup); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.do(dial{Op: "bind", To: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:15001")}}); r.Errno != 0 {
+		t.Errorf("meshd binds its own port: errno %d", r.Errno)
+	}
+	events, err := k.Events()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if events["bind_denied"] != 2 {
+		t.Errorf("events: %v", events)
+	}
+}
+
+func TestApplyKeepsOldRulesOnFailure(t *testing.T) {
+	_, k, l, d := committed(t)
+	rules := simple(uint16(l.Addr().(*net.TCPAddr).Port))
+	rules.Virtual = nil
+	for i := range 2000 {
+		rules.ExcludePorts = append(rules.ExcludePorts, uint16(i+1))
+	}
+	if err := k.Apply(rules); err == nil {
+		t.Fatal("2000 excluded ports fit")
+	}
+	d.expect("after a failed Apply", "meshd")
+}
+
+func TestOpenNamesWhatIsMissing(t *testing.T) {
+	b := newBench(t)
+	plain := t.TempDir()
+	if _, err := Open(Config{Dir: b.dir, Cgroup: plain}); err == nil {
+		t.Error("opened on a folder that is no cgroup")
+	}
+	if _, err := Open(Config{Dir: filepath.Join(plain, "meshd"), Cgroup: b.cgroup}); err == nil {
+		t.Error("opened on a folder that is no bpffs")
+	}
+}
+
+func TestFeatures(t *testing.T) {
+	for _, f := range Features() {
+		if f.Err != nil {
+			t.Errorf("%s: %v", f.Name, f.Err)
+		}
+	}
+}

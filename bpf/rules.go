@@ -1,0 +1,296 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os/user"
+	"slices"
+	"strconv"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// MaxBackends is how many endpoints of a service the kernel knows for the time that meshd cannot answer.
+const MaxBackends = len(meshService{}.Backends)
+
+// MaxResolvers is how many resolvers of a host are served.
+const MaxResolvers = int(meshResolverSlotRESOLVER_SLOTS)
+
+// Rules is everything that the programs decide by.
+type Rules struct {
+	Mode         mesh.CaptureMode
+	Fail         mesh.FailMode
+	OutboundPort uint16 // of the listeners given to Listen
+	NamesPort    uint16 // resolver N is served at NamesPort + N
+	Virtual      []Virtual
+	Endpoints    []Endpoint
+	Backends     map[mesh.ServiceID][]netip.AddrPort // at most MaxBackends of each are kept
+	Resolvers    []netip.Addr                        // at most MaxResolvers; the index is N
+	Reserved     []Port
+	ExcludePorts []uint16
+	ExcludeCIDRs []netip.Prefix
+	ExcludeUIDs  []uint32
+	IncludeOnly  bool // only cgroups marked Included are captured
+	ByCgroup     bool // some cgroups are marked Excluded
+}
+
+// Virtual ties a virtual address and port to a service.
+type Virtual struct {
+	Address netip.AddrPort
+	Service mesh.ServiceID
+	Probe   bool // captured even when meshd dials it
+}
+
+// Endpoint ties the real address of an endpoint to its service, where something is added to such connections.
+type Endpoint struct {
+	Netns   uint64 // cookie; 0: in every network namespace
+	Address netip.AddrPort
+	Service mesh.ServiceID
+}
+
+// Port is a port of meshd itself.
+type Port struct {
+	Port uint16
+	UDP  bool
+}
+
+// CgroupMark says how the processes of a cgroup, and of those below it, are treated.
+type CgroupMark uint32
+
+// The marks of a cgroup.
+const (
+	Included = CgroupMark(meshCgroupFlagCGROUP_INCLUDED)
+	Excluded = CgroupMark(meshCgroupFlagCGROUP_EXCLUDED)
+)
+
+// Apply makes the programs decide by r.
+//
+// It adds before it removes, so that every connection is decided by the old rules or by the new ones. When an addition
+// fails, the old rules are put back and the error says which table was full or refused.
+func (k *Kernel) Apply(r Rules) error {
+	tables, err := k.tables(r)
+	if err != nil {
+		return err
+	}
+	for _, t := range tables {
+		if err := t.put(); err != nil {
+			return errors.Join(err, k.restore(tables))
+		}
+	}
+	settled := k.config(r)
+	if err := k.objects.Cfg.Put(uint32(0), settled); err != nil {
+		return errors.Join(fmt.Errorf("write configuration: %w", err), k.restore(tables))
+	}
+	k.settled, k.applied = settled, tables
+	for _, t := range slices.Backward(tables) {
+		if err := t.prune(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restore puts the tables of the last Apply back over a half written one.
+func (k *Kernel) restore(half []table) error {
+	var errs []error
+	for _, t := range k.applied {
+		errs = append(errs, t.put(), t.prune())
+	}
+	if k.applied == nil {
+		for _, t := range half {
+			errs = append(errs, t.clear())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (k *Kernel) config(r Rules) meshConfig {
+	c := meshConfig{
+		Enabled:      k.settled.Enabled,
+		OutboundPort: networkOrder(r.OutboundPort),
+		NamesPort:    r.NamesPort,
+		DeadAfterNs:  uint64(k.cfg.DeadAfter),
+	}
+	if r.Mode == mesh.CaptureOff {
+		c.Mode = meshModeMODE_OFF
+	}
+	if r.Fail == mesh.FailClosed {
+		c.Fail = meshFailFAIL_CLOSED
+	}
+	for bit, set := range map[meshRule]bool{
+		meshRuleRULE_ENDPOINTS: len(r.Endpoints) > 0,
+		meshRuleRULE_INCLUDE:   r.IncludeOnly,
+		meshRuleRULE_CGROUPS:   r.ByCgroup,
+		meshRuleRULE_USERS:     len(r.ExcludeUIDs) > 0,
+		meshRuleRULE_PORTS:     len(r.ExcludePorts) > 0,
+		meshRuleRULE_CIDRS:     len(r.ExcludeCIDRs) > 0,
+	} {
+		if set {
+			c.Rules |= bit
+		}
+	}
+	return c
+}
+
+func (k *Kernel) tables(r Rules) ([]table, error) {
+	if len(r.Resolvers) > MaxResolvers {
+		return nil, fmt.Errorf("%d resolvers: meshd serves %d", len(r.Resolvers), MaxResolvers)
+	}
+	o := &k.objects
+	services := map[uint64]meshService{}
+	for id, backends := range r.Backends {
+		services[uint64(id)] = serviceValue(backends)
+	}
+	virtuals := map[meshVirtualKey]meshTarget{}
+	for _, v := range r.Virtual {
+		target := meshTarget{Service: uint64(v.Service)}
+		if v.Probe {
+			target.Flags = meshTargetFlagTARGET_PROBE
+		}
+		addr := addrOf(v.Address.Addr())
+		virtuals[meshVirtualKey{Addr: addr}] = meshTarget{}
+		virtuals[meshVirtualKey{Addr: addr, Port: networkOrder(v.Address.Port()), Proto: unix.IPPROTO_TCP}] = target
+	}
+	endpoints := map[meshEndpointKey]meshTarget{}
+	for _, e := range r.Endpoints {
+		key := meshEndpointKey{Netns: e.Netns, Addr: addrOf(e.Address.Addr()), Port: networkOrder(e.Address.Port()), Proto: unix.IPPROTO_TCP}
+		endpoints[key] = meshTarget{Service: uint64(e.Service)}
+	}
+	slots := map[meshResolverSlotKey]meshAddr{}
+	resolvers := map[meshResolverKey]meshResolverSlot{}
+	for i, a := range r.Resolvers {
+		slots[meshResolverSlotKey{Netns: k.netns, Slot: meshResolverSlot(i)}] = addrOf(a)
+		resolvers[meshResolverKey{Netns: k.netns, Addr: addrOf(a)}] = meshResolverSlot(i)
+	}
+	reserved := map[meshPortKey]uint8{}
+	for _, p := range r.Reserved {
+		proto := uint8(unix.IPPROTO_TCP)
+		if p.UDP {
+			proto = unix.IPPROTO_UDP
+		}
+		reserved[meshPortKey{Netns: k.netns, Port: networkOrder(p.Port), Proto: proto}] = 1
+	}
+	cidrs := map[meshCidrKey]uint8{}
+	for _, p := range r.ExcludeCIDRs {
+		cidrs[cidrOf(p)] = 1
+	}
+	return []table{
+		rows[uint64, meshService]{meshMapServices, o.Services, services},
+		rows[meshVirtualKey, meshTarget]{meshMapVirtuals, o.Virtuals, virtuals},
+		rows[meshEndpointKey, meshTarget]{meshMapEndpoints, o.Endpoints, endpoints},
+		rows[meshResolverSlotKey, meshAddr]{meshMapResolverSlots, o.ResolverSlots, slots},
+		rows[meshResolverKey, meshResolverSlot]{meshMapResolvers, o.Resolvers, resolvers},
+		rows[meshPortKey, uint8]{meshMapReservedPorts, o.ReservedPorts, reserved},
+		rows[uint16, uint8]{meshMapExcludedPorts, o.ExcludedPorts, set(r.ExcludePorts, networkOrder)},
+		rows[meshCidrKey, uint8]{meshMapExcludedCidrs, o.ExcludedCidrs, cidrs},
+		rows[uint32, uint8]{meshMapExcludedUsers, o.ExcludedUsers, set(r.ExcludeUIDs, func(uid uint32) uint32 { return uid })},
+	}, nil
+}
+
+// MarkCgroups says which cgroups, by id, are included in or excluded from capture. Marks hold for what is below, too.
+func (k *Kernel) MarkCgroups(marks map[uint64]CgroupMark) error {
+	want := make(map[uint64]uint32, len(marks))
+	for id, m := range marks {
+		want[id] = uint32(m)
+	}
+	t := rows[uint64, uint32]{meshMapCgroups, k.objects.Cgroups, want}
+	return errors.Join(t.put(), t.prune())
+}
+
+func serviceValue(backends []netip.AddrPort) meshService {
+	var s meshService
+	add := func(ipv4 bool) {
+		for _, b := range backends {
+			if b.Addr().Unmap().Is4() != ipv4 || int(s.Total) == MaxBackends {
+				continue
+			}
+			s.Backends[s.Total] = meshBackend{Addr: addrOf(b.Addr()), Port: networkOrder(b.Port())}
+			s.Total++
+		}
+	}
+	add(true)
+	s.Ipv4 = s.Total
+	add(false)
+	return s
+}
+
+func set[K, W comparable](values []W, key func(W) K) map[K]uint8 {
+	all := make(map[K]uint8, len(values))
+	for _, v := range values {
+		all[key(v)] = 1
+	}
+	return all
+}
+
+// UIDs turns user names and numbers into user ids. A name that the host does not know is an error.
+func UIDs(users []string) ([]uint32, error) {
+	var ids []uint32
+	for _, name := range users {
+		if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+			ids = append(ids, uint32(n))
+			continue
+		}
+		u, err := user.Lookup(name)
+		if err != nil {
+			return nil, fmt.Errorf("look up user %s: %w", name, err)
+		}
+		n, err := strconv.ParseUint(u.Uid, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("read id of user %s: %w", name, err)
+		}
+		ids = append(ids, uint32(n))
+	}
+	return ids, nil
+}
+
+// table is one map of rules and what should be in it.
+type table interface {
+	put() error   // add and change
+	prune() error // remove what should not be there
+	clear() error
+}
+
+type rows[K comparable, V any] struct {
+	name string
+	m    *ebpf.Map
+	want map[K]V
+}
+
+func (t rows[K, V]) put() error {
+	if limit := int(t.m.MaxEntries()); len(t.want) > limit {
+		return fmt.Errorf("kernel table %s: %d entries wanted, %d fit", t.name, len(t.want), limit)
+	}
+	for key, value := range t.want {
+		if err := t.m.Put(key, value); err != nil {
+			return fmt.Errorf("write kernel table %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+func (t rows[K, V]) prune() error {
+	var key K
+	var value V
+	var gone []K
+	all := t.m.Iterate()
+	for all.Next(&key, &value) {
+		if _, wanted := t.want[key]; !wanted {
+			gone = append(gone, key)
+		}
+	}
+	if err := all.Err(); err != nil {
+		return fmt.Errorf("read kernel table %s: %w", t.name, err)
+	}
+	for _, key := range gone {
+		if err := t.m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("prune kernel table %s: %w", t.name, err)
+		}
+	}
+	return nil
+}
+
+func (t rows[K, V]) clear() error { return rows[K, V]{t.name, t.m, nil}.prune() }

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The decision of connect(): pass, refuse, to meshd, or straight to an endpoint. bpf/model_test.go has the same in Go.
+ *
+ * The destination is looked at first and the caller only when it is ours: nearly every connect of a host is not.
+ */
+#pragma once
+
+#include "caller.h"
+#include "names.h"
+
+struct dialled {
+	union addr addr;
+	__be16 port;
+	__u8 proto;
+	bool v6;   /* the socket is AF_INET6 */
+	bool ipv4; /* the address is IPv4, maybe on an AF_INET6 socket */
+	bool is_virtual;
+};
+
+/* remember keeps what was dialled, and by whom, with the socket. */
+static __always_inline struct meta *remember(struct bpf_sock_addr *ctx, const struct dialled *d, __u64 service,
+					     __u8 flags)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct meta *m;
+
+	if (!sk)
+		return NULL;
+	m = bpf_sk_storage_get(&sk_meta, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!m)
+		return NULL;
+	m->version = ABI_VERSION;
+	m->flags = flags;
+	m->proto = d->proto;
+	m->port = d->port;
+	m->addr = d->addr;
+	m->service = service;
+	m->cgroup = bpf_get_current_cgroup_id();
+	m->netns = bpf_get_netns_cookie(ctx);
+	m->tgid = bpf_get_current_pid_tgid() >> 32;
+	m->uid = (__u32)bpf_get_current_uid_gid();
+	return m;
+}
+
+/* straight connects to a random endpoint of the service without meshd. */
+static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dialled *d, __u64 service,
+				    const struct service *s, enum event event)
+{
+	__u32 first = 0, n = s->ipv4, i;
+	const struct backend *b;
+
+	/* An IPv6 caller gets an IPv6 endpoint if there is one, else an IPv4 one by its mapped address. */
+	if (!d->ipv4 && s->total > s->ipv4) {
+		first = s->ipv4;
+		n = s->total - s->ipv4;
+	}
+	if (n == 0)
+		return refuse(EVENT_REFUSED_EMPTY);
+	i = first + bpf_get_prandom_u32() % n;
+	barrier_var(i); /* or the compiler, which knows that i < 64, drops the mask that the verifier wants to see */
+	b = &s->backends[i & (MAX_BACKENDS - 1)];
+	if (!remember(ctx, d, service, META_DIRECT))
+		return refuse(EVENT_FLOW_LOST);
+	write_addr(ctx, d->v6, &b->addr, b->port);
+	count(event);
+	return ALLOW;
+}
+
+static __always_inline int to_meshd(struct bpf_sock_addr *ctx, const struct config *cfg, const struct dialled *d,
+				    __u64 service, bool ipv4)
+{
+	union addr lo;
+
+	if (!remember(ctx, d, service, META_PROXIED))
+		return refuse(EVENT_FLOW_LOST);
+	loopback(ipv4, &lo);
+	write_addr(ctx, d->v6, &lo, cfg->outbound_port);
+	count(EVENT_PROXIED);
+	return ALLOW;
+}
+
+/* find_target returns what the destination belongs to, or NULL with *refused set for a port that is not declared. */
+static __always_inline struct target *find_target(struct bpf_sock_addr *ctx, const struct config *cfg,
+						  struct dialled *d, bool *refused)
+{
+	struct virtual_key vkey = {.addr = d->addr};
+	struct endpoint_key ekey = {.addr = d->addr, .port = d->port, .proto = d->proto};
+	struct target *t;
+
+	t = bpf_map_lookup_elem(&virtuals, &vkey);
+	if (t) {
+		d->is_virtual = true;
+		vkey.port = d->port;
+		vkey.proto = d->proto;
+		t = bpf_map_lookup_elem(&virtuals, &vkey);
+		*refused = !t;
+		return t;
+	}
+	if (!(cfg->rules & RULE_ENDPOINTS))
+		return NULL;
+	ekey.netns = bpf_get_netns_cookie(ctx);
+	t = bpf_map_lookup_elem(&endpoints, &ekey);
+	if (t)
+		return t;
+	ekey.netns = 0;
+	return bpf_map_lookup_elem(&endpoints, &ekey);
+}
+
+static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, const struct config *cfg, struct dialled *d)
+{
+	bool refused = false, ipv4 = d->ipv4, alive;
+	struct target *t = find_target(ctx, cfg, d, &refused);
+	struct service *s;
+	__u64 netns;
+
+	if (!t && !refused)
+		return ALLOW;
+	if (is_kernel_thread() || is_bound_elsewhere(ctx))
+		return ALLOW;
+	if (!t)
+		return refuse(EVENT_REFUSED_PORT);
+	if (!(t->flags & TARGET_PROBE) && is_own())
+		return ALLOW;
+
+	s = bpf_map_lookup_elem(&services, &t->service);
+	if (d->is_virtual && !(t->flags & TARGET_PROBE) && (!s || s->total == 0))
+		return refuse(EVENT_REFUSED_EMPTY);
+	if (cfg->mode == MODE_OFF || is_excluded(cfg, &d->addr, d->port)) {
+		if (!d->is_virtual || !s)
+			return ALLOW;
+		return straight(ctx, d, t->service, s, EVENT_DIRECT_MODE);
+	}
+
+	netns = bpf_get_netns_cookie(ctx);
+	alive = beats(cfg);
+	if (alive && !ipv4 && !listens(netns, AF_INET6))
+		ipv4 = true; /* a namespace without ::1: its IPv6 sockets reach us by the mapped address */
+	if (alive && ipv4)
+		alive = listens(netns, AF_INET);
+	if (alive)
+		return to_meshd(ctx, cfg, d, t->service, ipv4);
+	if (cfg->fail == FAIL_CLOSED)
+		return refuse(EVENT_REFUSED_DEAD);
+	if (!d->is_virtual || !s)
+		return ALLOW;
+	return straight(ctx, d, t->service, s, EVENT_DIRECT_FAILOPEN);
+}
+
+/* UDP to a virtual address is refused, so that QUIC clients fall back to TCP at once. */
+static __always_inline int refuse_virtual_udp(const union addr *dst)
+{
+	struct virtual_key key = {.addr = *dst};
+
+	if (!bpf_map_lookup_elem(&virtuals, &key) || is_kernel_thread())
+		return ALLOW;
+	return refuse(EVENT_REFUSED_PORT);
+}
+
+static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
+{
+	const struct config *cfg = enabled_config();
+	struct dialled d = {.port = ctx->user_port, .proto = ctx->protocol, .v6 = v6};
+	__u32 slot;
+
+	if (!cfg)
+		return ALLOW;
+	if (ctx->sk) /* the socket may be used again: what it dialled before is over */
+		bpf_sk_storage_delete(&sk_meta, ctx->sk);
+	if (d.proto != IPPROTO_TCP && d.proto != IPPROTO_UDP)
+		return ALLOW;
+	read_addr(ctx, v6, &d.addr);
+	d.ipv4 = !v6 || is_mapped(&d.addr);
+
+	if (d.port == bpf_htons(53) && find_resolver(ctx, cfg, &d.addr, &slot)) {
+		if (!remember(ctx, &d, 0, META_NAMES))
+			return ALLOW;
+		to_names(ctx, cfg, v6, d.ipv4, slot);
+		return ALLOW;
+	}
+	if (d.proto == IPPROTO_UDP)
+		return refuse_virtual_udp(&d.addr);
+	return connect_tcp(ctx, cfg, &d);
+}

@@ -1,0 +1,25 @@
+package mesh
+
+// Reason is the one word for why a connection ended; the same in log, metric and tools.
+type Reason string
+
+// The closed list of reasons.
+const (
+	ReasonDone          Reason = "done"           // both sides finished in order
+	ReasonClientReset   Reason = "client-reset"   // the application reset the connection
+	ReasonEndpointReset Reason = "endpoint-reset" // the endpoint reset the connection
+	ReasonNoEndpoint    Reason = "no-endpoint"    // the service has no endpoint
+	ReasonConnectFailed Reason = "connect-failed" // no endpoint accepted the connection
+	ReasonFlowUnknown   Reason = "flow-unknown"   // the kernel has no record of the connection; reset, never guessed
+	ReasonNotInMesh     Reason = "not-in-mesh"    // captured for a service that has left the mesh since
+	ReasonShutdown      Reason = "shutdown"       // meshd stopped and the drain time was over
+	ReasonInternal      Reason = "internal"       // a fault of meshd; the log has it
+)
+
+// Reasons lists every reason, for metrics that must exist before the first connection ends and for manuals.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonDone, ReasonClientReset, ReasonEndpointReset, ReasonNoEndpoint, ReasonConnectFailed,
+		ReasonFlowUnknown, ReasonNotInMesh, ReasonShutdown, ReasonInternal,
+	}
+}
