@@ -24,6 +24,8 @@ const stagingDir = "staging"
 var (
 	// ErrIncompatible says that the pinned maps were made by a release with another layout.
 	ErrIncompatible = errors.New("the pinned programs are of another release of meshd: meshctl cleanup, then start meshd again")
+	// ErrSuperseded says that a later meshd has taken over these programs.
+	ErrSuperseded = errors.New("another meshd has taken over the kernel programs of this host")
 	// ErrNoFlow says that the kernel has no record of a connection.
 	ErrNoFlow = errors.New("the kernel has no record of this connection")
 )
@@ -95,7 +97,7 @@ func (a attachment) close() error {
 //
 // When it fails, what was attached before is as it was.
 func (k *Kernel) Commit() error {
-	if err := k.forgetEarlierSelves(); err != nil {
+	if err := errors.Join(k.forgetEarlierSelves(), k.Beat()); err != nil {
 		return err
 	}
 	publish := k.attach
@@ -111,6 +113,9 @@ func (k *Kernel) Commit() error {
 	}
 	return nil
 }
+
+// Adopted says whether an earlier start had attached the programs already.
+func (k *Kernel) Adopted() bool { return k.adopted }
 
 // forgetEarlierSelves removes meshd processes that are gone: their ids may be given to others. The caller holds the
 // lock that only one meshd of a host can hold.
@@ -228,7 +233,7 @@ func (k *Kernel) Attached() (have, want int) {
 
 func (o *meshObjects) byName() map[string]*ebpf.Map {
 	return map[string]*ebpf.Map{
-		meshMapCfg: o.Cfg, meshMapHeartbeat: o.Heartbeat, meshMapOwn: o.Own, meshMapListeners: o.Listeners,
+		meshMapCfg: o.Cfg, meshMapBeat: o.Beat, meshMapOwn: o.Own, meshMapListeners: o.Listeners,
 		meshMapVirtuals: o.Virtuals, meshMapEndpoints: o.Endpoints, meshMapServices: o.Services,
 		meshMapCgroups: o.Cgroups, meshMapExcludedUsers: o.ExcludedUsers, meshMapExcludedPorts: o.ExcludedPorts,
 		meshMapExcludedCidrs: o.ExcludedCidrs, meshMapResolvers: o.Resolvers, meshMapResolverSlots: o.ResolverSlots,

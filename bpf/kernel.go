@@ -21,7 +21,7 @@ type Config struct {
 
 // Kernel is the loaded programs and their maps.
 //
-// The order of use is Open, Listen, Apply, Beat, Commit: until Commit nothing is attached that was not attached before,
+// The order of use is Open, Listen, Apply, Commit, and then Beat for ever: until Commit nothing is attached that was not attached before,
 // so a start that fails on the way leaves nothing behind.
 type Kernel struct {
 	cfg     Config
@@ -31,7 +31,10 @@ type Kernel struct {
 	links   attachment
 	self    Self
 	netns   uint64
-	closed  bool
+
+	generation uint64 // of this start; see Beat
+	adopted    bool
+	closed     bool
 }
 
 // Self is how the kernel sees this process.
@@ -65,6 +68,7 @@ func Open(c Config) (*Kernel, error) {
 		return nil, err
 	}
 	k.links = openAttachment(filepath.Join(c.Dir, pinVersion), c.Cgroup)
+	k.adopted = k.links.whole
 	return k, nil
 }
 
@@ -94,13 +98,18 @@ func (k *Kernel) load(pinned map[string]*ebpf.Map) error {
 // introduce makes this process known as meshd itself, whose connections pass.
 func (k *Kernel) introduce() error {
 	var me meshWhoami
-	if _, err := k.objects.AskWhoami.Run(&ebpf.RunOptions{Context: &me}); err != nil {
+	if _, err := k.objects.AskWhoami.Run(&ebpf.RunOptions{Context: &me, ContextOut: &me}); err != nil {
 		return fmt.Errorf("ask the kernel who meshd is: %w", err)
 	}
 	k.self = Self{TGID: uint32(me.Tgid), Cgroup: me.Cgroup}
 	if err := k.objects.Own.Put(k.self.TGID, k.self.Cgroup); err != nil {
 		return fmt.Errorf("enter own process: %w", err)
 	}
+	var last meshHeartbeat
+	if err := k.objects.Beat.Lookup(uint32(0), &last); err != nil {
+		return fmt.Errorf("read heartbeat: %w", err)
+	}
+	k.generation = last.Generation + 1
 	var err error
 	k.netns, err = ownNetns()
 	return err
@@ -109,26 +118,40 @@ func (k *Kernel) introduce() error {
 // Self returns how the kernel sees this process.
 func (k *Kernel) Self() Self { return k.self }
 
-// Beat tells the kernel programs that meshd is alive.
+// Beat tells the kernel programs that meshd is alive. ErrSuperseded means that a later start owns them now: this one
+// must end.
 func (k *Kernel) Beat() error {
-	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
-		return fmt.Errorf("read clock: %w", err)
+	var last meshHeartbeat
+	if err := k.objects.Beat.Lookup(uint32(0), &last); err != nil {
+		return fmt.Errorf("read heartbeat: %w", err)
 	}
-	return k.objects.Heartbeat.Put(uint32(0), uint64(now.Nano()))
+	if last.Generation > k.generation {
+		return ErrSuperseded
+	}
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	return k.objects.Beat.Put(uint32(0), meshHeartbeat{AtNs: now, Generation: k.generation})
 }
 
 // HeartbeatAge returns how long ago the last Beat was.
 func (k *Kernel) HeartbeatAge() (time.Duration, error) {
-	var beat uint64
-	if err := k.objects.Heartbeat.Lookup(uint32(0), &beat); err != nil {
+	var last meshHeartbeat
+	if err := k.objects.Beat.Lookup(uint32(0), &last); err != nil {
 		return 0, fmt.Errorf("read heartbeat: %w", err)
 	}
+	now, err := monotonic()
+	return time.Duration(now - last.AtNs), err
+}
+
+// monotonic reads the clock of the programs.
+func monotonic() (uint64, error) {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return 0, fmt.Errorf("read clock: %w", err)
 	}
-	return time.Duration(now.Nano() - int64(beat)), nil
+	return uint64(now.Nano()), nil
 }
 
 // Listen makes l the place where captured connections of meshd's own network namespace go.

@@ -42,7 +42,7 @@ func committed(t *testing.T) (*bench, *Kernel, *net.TCPListener, *dialer) {
 		c.Write([]byte("meshd"))
 	})
 	b.listenTCP("tcp4", backend.String(), func(c *net.TCPConn) { c.Write([]byte("endpoint")) })
-	steps := []error{k.Apply(simple(uint16(l.Addr().(*net.TCPAddr).Port))), k.Listen(l), k.Beat(), k.Commit()}
+	steps := []error{k.Apply(simple(uint16(l.Addr().(*net.TCPAddr).Port))), k.Listen(l), k.Commit()}
 	if err := errors.Join(steps...); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func pins(t *testing.T, dir string) []string {
 func TestOpenLeavesNothing(t *testing.T) {
 	b := newBench(t)
 	k := b.open()
-	if err := errors.Join(k.Apply(simple(1)), k.Beat(), k.Close()); err != nil {
+	if err := errors.Join(k.Apply(simple(1)), k.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(b.dir); !errors.Is(err, os.ErrNotExist) {
@@ -105,7 +105,7 @@ func TestMeshdGoneAndBack(t *testing.T) {
 	b, k, l, d := committed(t)
 	d.expect("running", "meshd")
 
-	if err := k.objects.Heartbeat.Put(uint32(0), uint64(1)); err != nil {
+	if err := k.objects.Beat.Put(uint32(0), meshHeartbeat{AtNs: 1, Generation: k.generation}); err != nil {
 		t.Fatal(err)
 	}
 	d.expect("hung", "endpoint")
@@ -133,10 +133,13 @@ func TestMeshdGoneAndBack(t *testing.T) {
 		c.Write([]byte("meshd"))
 	})
 	rules := simple(uint16(l2.Addr().(*net.TCPAddr).Port))
-	if err := errors.Join(again.Listen(l2), again.Apply(rules), again.Beat(), again.Commit()); err != nil {
+	if err := errors.Join(again.Listen(l2), again.Apply(rules), again.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	d.expect("started again", "meshd")
+	if err := k.Beat(); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("the meshd before may still beat: %v", err)
+	}
 	if have, want := again.Attached(); have != want {
 		t.Errorf("%d of %d programs attached", have, want)
 	}
@@ -180,7 +183,7 @@ func TestCgroupChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer moved.Close()
-	if err := errors.Join(moved.Listen(l), moved.Beat(), moved.Commit()); err != nil {
+	if err := errors.Join(moved.Listen(l), moved.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Errno != int(syscall.ECONNREFUSED) {
@@ -203,7 +206,7 @@ func TestOwnConnectionsPass(t *testing.T) {
 	probe := netip.MustParseAddrPort("244.0.0.99:1")
 	rules := simple(uint16(l.Addr().(*net.TCPAddr).Port))
 	rules.Virtual = append(rules.Virtual, Virtual{Address: probe, Service: 9, Probe: true})
-	if err := errors.Join(k.Apply(rules), k.Listen(l), k.Beat(), k.Commit()); err != nil {
+	if err := errors.Join(k.Apply(rules), k.Listen(l), k.Commit()); err != nil {
 		t.Fatal(err)
 	}
 	defer Withdraw(b.dir)
@@ -302,6 +305,20 @@ func TestOpenNamesWhatIsMissing(t *testing.T) {
 	}
 	if _, err := Open(Config{Dir: filepath.Join(plain, "meshd"), Cgroup: b.cgroup}); err == nil {
 		t.Error("opened on a folder that is no bpffs")
+	}
+}
+
+func TestSelf(t *testing.T) {
+	b := newBench(t)
+	k := b.open()
+	defer k.Close()
+	// The test runs in the first pid namespace, where the kernel's view and getpid agree.
+	if self := k.Self(); self.TGID != uint32(os.Getpid()) || self.Cgroup == 0 {
+		t.Errorf("the kernel sees this process, %d, as %+v", os.Getpid(), self)
+	}
+	var cgroup uint64
+	if err := k.objects.Own.Lookup(uint32(os.Getpid()), &cgroup); err != nil || cgroup != k.Self().Cgroup {
+		t.Errorf("own process is entered as %d: %v", cgroup, err)
 	}
 }
 

@@ -92,6 +92,12 @@ type meshFlowKey struct {
 	Pad          [3]uint8
 }
 
+type meshHeartbeat struct {
+	_          structs.HostLayout
+	AtNs       uint64
+	Generation uint64
+}
+
 type meshListenerKey struct {
 	_      structs.HostLayout
 	Netns  uint64
@@ -199,6 +205,7 @@ type meshWhoami struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	meshMapBeat          = "beat"
 	meshMapCfg           = "cfg"
 	meshMapCgroups       = "cgroups"
 	meshMapEndpoints     = "endpoints"
@@ -207,7 +214,6 @@ const (
 	meshMapExcludedPorts = "excluded_ports"
 	meshMapExcludedUsers = "excluded_users"
 	meshMapFlowOrig      = "flow_orig"
-	meshMapHeartbeat     = "heartbeat"
 	meshMapListeners     = "listeners"
 	meshMapOwn           = "own"
 	meshMapReservedPorts = "reserved_ports"
@@ -291,6 +297,7 @@ type meshProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type meshMapSpecs struct {
+	Beat          *ebpf.MapSpec `ebpf:"beat"`
 	Cfg           *ebpf.MapSpec `ebpf:"cfg"`
 	Cgroups       *ebpf.MapSpec `ebpf:"cgroups"`
 	Endpoints     *ebpf.MapSpec `ebpf:"endpoints"`
@@ -299,7 +306,6 @@ type meshMapSpecs struct {
 	ExcludedPorts *ebpf.MapSpec `ebpf:"excluded_ports"`
 	ExcludedUsers *ebpf.MapSpec `ebpf:"excluded_users"`
 	FlowOrig      *ebpf.MapSpec `ebpf:"flow_orig"`
-	Heartbeat     *ebpf.MapSpec `ebpf:"heartbeat"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
 	Own           *ebpf.MapSpec `ebpf:"own"`
 	ReservedPorts *ebpf.MapSpec `ebpf:"reserved_ports"`
@@ -337,6 +343,7 @@ func (o *meshObjects) Close() error {
 //
 // It can be passed to loadMeshObjects or ebpf.CollectionSpec.LoadAndAssign.
 type meshMaps struct {
+	Beat          *ebpf.Map `ebpf:"beat"`
 	Cfg           *ebpf.Map `ebpf:"cfg"`
 	Cgroups       *ebpf.Map `ebpf:"cgroups"`
 	Endpoints     *ebpf.Map `ebpf:"endpoints"`
@@ -345,7 +352,6 @@ type meshMaps struct {
 	ExcludedPorts *ebpf.Map `ebpf:"excluded_ports"`
 	ExcludedUsers *ebpf.Map `ebpf:"excluded_users"`
 	FlowOrig      *ebpf.Map `ebpf:"flow_orig"`
-	Heartbeat     *ebpf.Map `ebpf:"heartbeat"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
 	Own           *ebpf.Map `ebpf:"own"`
 	ReservedPorts *ebpf.Map `ebpf:"reserved_ports"`
@@ -358,6 +364,7 @@ type meshMaps struct {
 
 func (m *meshMaps) Close() error {
 	return _MeshClose(
+		m.Beat,
 		m.Cfg,
 		m.Cgroups,
 		m.Endpoints,
@@ -366,7 +373,6 @@ func (m *meshMaps) Close() error {
 		m.ExcludedPorts,
 		m.ExcludedUsers,
 		m.FlowOrig,
-		m.Heartbeat,
 		m.Listeners,
 		m.Own,
 		m.ReservedPorts,

@@ -86,9 +86,6 @@ func TestNames(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := k.Beat(); err != nil {
-		t.Fatal(err)
-	}
 	if err := k.Commit(); err != nil {
 		t.Fatal(err)
 	}

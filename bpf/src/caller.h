@@ -88,11 +88,11 @@ static __always_inline bool is_excluded(const struct config *cfg, const union ad
 static __always_inline bool beats(const struct config *cfg)
 {
 	__u32 zero = 0;
-	__u64 *last = bpf_map_lookup_elem(&heartbeat, &zero);
+	struct heartbeat *last = bpf_map_lookup_elem(&beat, &zero);
 	__u64 now = bpf_ktime_get_ns();
 
 	/* A beat may be written between our reading of the clock and of the map: then it is younger than "now". */
-	return last && (*last >= now || now - *last <= cfg->dead_after_ns);
+	return last && (last->at_ns >= now || now - last->at_ns <= cfg->dead_after_ns);
 }
 
 static __always_inline bool listens(__u64 netns, __u32 family)

@@ -21,13 +21,13 @@ struct {
 	__type(value, struct config);
 } cfg SEC(".maps");
 
-/* CLOCK_MONOTONIC nanoseconds of meshd's last sign of life. */
+/* meshd's last sign of life. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, __u64);
-} heartbeat SEC(".maps");
+	__type(value, struct heartbeat);
+} beat SEC(".maps");
 
 /* meshd's own processes: thread group id in the first pid namespace -> id of their cgroup. Both must match. */
 HASH(own, __u32, __u64, 8);

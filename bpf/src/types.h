@@ -51,6 +51,11 @@ struct config {
 	__u8 reserved[16];
 };
 
+struct heartbeat {
+	__u64 at_ns;	  /* CLOCK_MONOTONIC */
+	__u64 generation; /* of the meshd that beats; each start takes the next one */
+};
+
 struct virtual_key {
 	union addr addr;
 	__be16 port; /* 0 with proto 0: the address as such */

@@ -1,0 +1,63 @@
+# Everything here works on a fresh Debian 12 with Go and make; deps installs the rest.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+
+# bin/ has the programs of this machine, bin/linux-ARCH/ those of `make build GOARCH=ARCH`.
+BIN := $(if $(filter-out $(shell go env GOHOSTARCH),$(GOARCH)),bin/linux-$(GOARCH),bin)
+
+# The race detector needs a C compiler; the others are the programs that the examples and the tests run.
+PACKAGES := ca-certificates curl gcc git libc6-dev nginx redis-server redis-tools
+GEN_PACKAGES := clang-19 libbpf-dev linux-libc-dev llvm-19
+GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o
+
+# Packages with tests that the race detector would make meaningless, like those that count allocations.
+WITHOUT_RACE := $(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' cmd engine))))
+GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 9m
+
+.PHONY: help deps deps-gen build demo lab test gen gen-check lint clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+deps: ## install what building, testing and the lab need
+	@.ci/packages $(PACKAGES)
+	@go mod download
+
+deps-gen:
+	@.ci/packages $(GEN_PACKAGES)
+
+build: ## build bin/meshd, bin/meshctl and bin/meshlab; GOARCH=arm64: into bin/linux-arm64
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/... ./examples/...
+	@ln -sfn meshd $(BIN)/meshctl
+
+demo: deps build ## show on this machine, as root, what meshd does for two hosts
+	@bin/meshdemo examples/01-two-hosts
+
+lab: deps build ## bring two hosts up on this machine, as root, to play with
+	@bin/meshlab up examples/01-two-hosts
+	@echo 'meshlab is in $(CURDIR)/bin; examples/01-two-hosts/README.md has commands to try'
+
+test: deps build ## run all tests, as root; a skipped test fails. The whole log is build/test.log
+	@test "$$(id -u)" = 0 || { echo 'make test: the tests make network namespaces and load kernel programs; run: sudo env "PATH=$$PATH" make test' >&2; exit 1; }
+	@mkdir -p build
+	CGO_ENABLED=0 GOARCH=arm64 go build -o /dev/null ./cmd/meshd
+	go vet ./...
+	$(GO_TEST) -race ./... 2>&1 | tee build/test.log | awk -f .ci/test.awk
+	$(if $(WITHOUT_RACE),$(GO_TEST) $(WITHOUT_RACE) 2>&1 | tee -a build/test.log | awk -f .ci/test.awk)
+
+gen: deps deps-gen ## compile the kernel programs and write their Go bindings
+	go generate ./bpf/...
+
+gen-check: gen ## fail when the committed generated files are not what gen writes
+	@changed=$$(git status --porcelain -- $(GENERATED)); test -z "$$changed" || { \
+		git diff --stat -- $(GENERATED); \
+		printf '%s\nmake gen-check: these files are generated; commit what make gen wrote\n' "$$changed" >&2; exit 1; }
+
+lint: deps ## check style and formatting; the first run builds the linter, for minutes
+	go tool -modfile=packaging/tools.mod golangci-lint run ./...
+
+clean: ## remove what was built
+	rm -rf bin build

@@ -1,0 +1,106 @@
+package ctl
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/meshd/meshd/engine/control"
+)
+
+var statusCommand = command{
+	name:    "status",
+	kind:    noun,
+	summary: "whether all is well, and what needs a person",
+	help: `
+The first line is the answer. Problems come next, each with what solves it,
+then the facts. The exit code says only whether meshd answered; to be told
+by exit code whether something is wrong, use meshctl check.`,
+	example: "meshctl status -o json",
+	setup: noFlags(func(ctx context.Context, p *program) error {
+		status, err := p.client().Status(ctx)
+		if err != nil {
+			return err
+		}
+		if p.json {
+			return p.writeJSON(status)
+		}
+		writeStatus(p.Stdout, status, p.Now(), p.Width)
+		return nil
+	}),
+}
+
+// captureWords says what the state of capture means for connections.
+var captureWords = map[control.CaptureState]string{
+	control.CaptureActive:   "capturing",
+	control.CaptureOff:      "not capturing (capture is off)",
+	control.CaptureDegraded: "not capturing all it should",
+}
+
+func writeStatus(w io.Writer, s control.Status, now time.Time, width int) {
+	answer := fmt.Sprintf("meshd on %s: %s", s.Host, s.State)
+	if words, known := captureWords[s.Capture.State]; known {
+		answer += ", " + words
+	}
+	if n := len(s.Problems); n > 0 {
+		answer += ": " + count(n, "problem")
+	}
+	fmt.Fprintln(w, printable(answer))
+	for i, problem := range s.Problems {
+		number := fmt.Sprintf("%3d. ", i+1)
+		fmt.Fprintln(w)
+		writeHanging(w, number, problem.What, width)
+		if problem.Fix != "" {
+			writeHanging(w, strings.Repeat(" ", len(number))+"fix: ", problem.Fix, width)
+		}
+	}
+	fmt.Fprintln(w)
+	for _, fact := range facts(s, now) {
+		writeHanging(w, fmt.Sprintf("%-12s ", fact[0]), fact[1], width)
+	}
+	writeListeners(w, s.Listeners)
+	if refused := s.Config.LastError; refused != nil {
+		fmt.Fprintf(w, "\nrefused %s ago:\n", elapsed(now.Sub(refused.At)))
+		writeLines(w, "  ", refused.Text)
+	}
+}
+
+func writeListeners(w io.Writer, listeners []control.Listener) {
+	longest := 0
+	for _, l := range listeners {
+		longest = max(longest, len(l.Name))
+	}
+	fact := "listeners"
+	for _, l := range listeners {
+		fmt.Fprintf(w, "%-12s %-*s %s\n", fact, longest, printable(l.Name), printable(l.Address))
+		fact = ""
+	}
+}
+
+// facts returns the block of names and values.
+func facts(s control.Status, now time.Time) [][2]string {
+	capture := fmt.Sprintf("%s, mode %s, fail %s, %s", s.Capture.State, s.Capture.Mode, s.Capture.Fail, count(s.Capture.Programs, "program"))
+	if s.Capture.State != control.CaptureOff {
+		capture += fmt.Sprintf(", heartbeat %s ago", elapsed(time.Duration(s.Capture.HeartbeatAgeMS)*time.Millisecond))
+	}
+	resolvers := "no resolvers captured"
+	if len(s.DNS.Resolvers) > 0 {
+		resolvers = strings.Join(s.DNS.Resolvers, " ")
+	}
+	loaded := "none loaded yet"
+	if s.Config.Hash != "" {
+		loaded = fmt.Sprintf("%s, loaded %s ago from %s", s.Config.Hash, elapsed(now.Sub(s.Config.LoadedAt)), count(len(s.Config.Files), "file"))
+	}
+	return [][2]string{
+		{"mesh", fmt.Sprintf("%s, %s, %s", cmp.Or(s.Mesh, "none configured"), count(s.Services, "service"), count(s.Endpoints, "endpoint"))},
+		{"connections", fmt.Sprintf("%d open, %d since start", s.Connections.Open, s.Connections.OpenedTotal)},
+		{"capture", capture},
+		{"cgroup", cmp.Or(s.Capture.Cgroup, "-")},
+		{"dns", resolvers + ", " + count(s.DNS.Queries, "query")},
+		{"config", loaded},
+		{"meshd", fmt.Sprintf("%s, pid %d, up %s", s.Version, s.PID, elapsed(now.Sub(s.Started)))},
+	}
+}

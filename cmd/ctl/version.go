@@ -1,0 +1,41 @@
+package ctl
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/meshd/meshd/engine/control"
+)
+
+// versions is the JSON of the version noun.
+type versions struct {
+	SchemaVersion int    `json:"schema_version"`
+	Meshctl       string `json:"meshctl"`
+	Meshd         string `json:"meshd"` // empty: it did not answer
+}
+
+var versionCommand = command{
+	name:    "version",
+	kind:    noun,
+	summary: "the version of meshctl, and of the meshd that runs",
+	help: `
+They differ between an upgrade of the files and the restart of meshd.`,
+	example: "meshctl version",
+	setup: noFlags(func(ctx context.Context, p *program) error {
+		asking, cancel := context.WithTimeout(ctx, 2*time.Second) // a hung meshd must not keep the answer back
+		defer cancel()
+		status, err := p.client().Status(asking)
+		v := versions{SchemaVersion: control.SchemaVersion, Meshctl: p.Version, Meshd: status.Version}
+		if p.json {
+			return p.writeJSON(v)
+		}
+		fmt.Fprintln(p.Stdout, "meshctl", v.Meshctl)
+		if err != nil {
+			fmt.Fprintln(p.Stdout, "meshd   -")
+			return nil
+		}
+		fmt.Fprintln(p.Stdout, "meshd  ", printable(v.Meshd))
+		return nil
+	}),
+}

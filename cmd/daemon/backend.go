@@ -1,0 +1,166 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// backend is what the control socket shows of the daemon.
+type backend struct{ d *daemon }
+
+var _ control.Backend = backend{}
+
+// Status implements control.Backend.
+func (b backend) Status() control.Status {
+	d := b.d
+	l := d.loaded.Load()
+	snap := d.snapshots.Load()
+	s := control.Status{
+		Host:     l.config.Host.Name,
+		Mesh:     l.config.Catalog.Mesh.Name,
+		Version:  build().String(),
+		PID:      os.Getpid(),
+		Started:  d.started,
+		State:    control.StateReady,
+		Problems: d.problems(),
+		Capture:  d.captureState(),
+		Config: control.LoadedConfig{
+			Hash: l.config.Hash, LoadedAt: l.at, Files: l.config.Files, LastError: l.refused,
+		},
+		Services:    len(snap.Services()),
+		Connections: control.ConnectionCounts{Open: len(d.outbound.Connections()), OpenedTotal: d.outbound.Opened()},
+		DNS:         control.DNS{Queries: d.queries.Load()},
+	}
+	for _, service := range snap.Services() {
+		s.Endpoints += len(service.Endpoints)
+	}
+	for _, r := range d.resolvers.list() {
+		s.DNS.Resolvers = append(s.DNS.Resolvers, netip.AddrPortFrom(r, 53).String())
+	}
+	for _, socket := range d.sockets.Sockets() {
+		s.Listeners = append(s.Listeners, control.Listener{Name: socket.Name, Address: socket.Address})
+	}
+	if len(s.Problems) > 0 {
+		s.State = control.StateDegraded
+	}
+	if d.draining.Load() {
+		s.State = control.StateDraining
+	}
+	return s
+}
+
+// problems lists what needs a person, the worst first.
+func (d *daemon) problems() []control.Problem {
+	var all []control.Problem
+	if have, want := d.kernel.Attached(); have < want {
+		all = append(all, control.Problem{
+			What: fmt.Sprintf("only %d of %d kernel programs are attached: something else has detached them", have, want),
+			Fix:  "systemctl restart meshd, then look for the other tool: bpftool cgroup tree " + d.cgroup,
+		})
+	}
+	if failure := d.probe.failure.Load(); failure != nil {
+		all = append(all, control.Problem{
+			What: "connections are not captured: " + *failure,
+			Fix:  "meshctl check; systemctl restart meshd",
+		})
+	}
+	for _, unit := range d.workloads.unclearUnits() {
+		all = append(all, control.Problem{
+			What: unit + " calls, and matches the workloads of more than one service: it has the identity of the host",
+			Fix:  "let its workload stand in one service only, then meshctl reload",
+		})
+	}
+	return all
+}
+
+func (d *daemon) captureState() control.Capture {
+	have, want := d.kernel.Attached()
+	age, err := d.kernel.HeartbeatAge()
+	capture := d.loaded.Load().config.Capture
+	c := control.Capture{
+		State: control.CaptureActive, Mode: capture.Mode, Fail: capture.Fail,
+		Cgroup: d.cgroup, Programs: have, HeartbeatAgeMS: age.Milliseconds(),
+	}
+	switch {
+	case have < want || err != nil || d.probe.failure.Load() != nil:
+		c.State = control.CaptureDegraded
+	case capture.Mode == mesh.CaptureOff:
+		c.State = control.CaptureOff
+	}
+	return c
+}
+
+// Services implements control.Backend.
+func (b backend) Services() []control.Service {
+	snap := b.d.snapshots.Load()
+	var all []control.Service
+	for _, s := range snap.Services() {
+		row := control.Service{
+			Name: s.Name, Port: s.Port, Protocol: s.Protocol, Balancing: s.Balancing,
+			Endpoints: len(s.Endpoints), Local: s.Local,
+		}
+		if s.Port != 0 {
+			row.Addresses = []netip.Addr{s.Virtual4, s.Virtual6}
+			row.DNSName = s.Name + "." + snap.Mesh().Domain
+		}
+		all = append(all, row)
+	}
+	return all
+}
+
+// Endpoints implements control.Backend.
+func (b backend) Endpoints() []control.Endpoint {
+	var all []control.Endpoint
+	for _, s := range b.d.snapshots.Load().Services() {
+		for _, e := range s.Group.Endpoints() {
+			row := control.Endpoint{
+				Service: s.Name, Name: e.Name(), Host: e.Host, Address: e.Address, Weight: e.Weight, Tags: e.Tags,
+				Active: int(e.Active()), Connected: e.Connected(), Failed: e.Failed(),
+			}
+			if f := e.LastFailure(); f != nil {
+				row.LastFailure = &control.Failure{At: f.Time, Text: f.Text}
+			}
+			all = append(all, row)
+		}
+	}
+	return all
+}
+
+// Connections implements control.Backend.
+func (b backend) Connections() []control.Connection {
+	var all []control.Connection
+	for _, c := range b.d.outbound.Connections() {
+		all = append(all, control.Connection{
+			ID: c.ID, OpenedAt: c.Start, PID: c.Flow.PID, UID: c.Flow.UID, Unit: c.Caller.Unit, Source: c.Source,
+			Client: c.Client, OriginalDestination: c.Flow.Destination, Destination: c.Destination,
+			Endpoint: c.Endpoint, EndpointAddress: c.Address, Sent: c.Sent, Received: c.Received,
+			State: control.ConnectionState(c.State),
+		})
+	}
+	return all
+}
+
+// Check implements control.Backend.
+func (b backend) Check(ctx context.Context) []control.CheckResult { return b.d.checkSelf(ctx) }
+
+// Reload implements control.Backend.
+func (b backend) Reload(ctx context.Context) control.ReloadResult { return b.d.reload(ctx) }
+
+// statusLine is what systemctl status shows.
+func (d *daemon) statusLine() string {
+	l := d.loaded.Load()
+	endpoints := 0
+	for _, s := range l.config.Catalog.Services {
+		endpoints += len(s.Endpoints)
+	}
+	line := fmt.Sprintf("%d services, %d endpoints, config %s", len(l.config.Catalog.Services), endpoints, l.config.Hash)
+	if l.refused != nil {
+		line += " (a later one was refused: meshctl status)"
+	}
+	return line
+}

@@ -1,0 +1,206 @@
+package daemon
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/bpf"
+	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/systemd"
+)
+
+// capabilities are what meshd needs, and what it can do without.
+var capabilities = []struct {
+	number  int
+	name    string
+	without string // what is lost; empty: meshd does not start
+}{
+	{unix.CAP_BPF, "CAP_BPF", ""},
+	{unix.CAP_NET_ADMIN, "CAP_NET_ADMIN", ""},
+	{unix.CAP_PERFMON, "CAP_PERFMON", ""},
+	{unix.CAP_DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH", "a unit that calls in the very moment of its start may get the identity of its host"},
+}
+
+// checkHost looks at what meshd needs of this host. It needs no meshd.
+func checkHost() []control.CheckResult {
+	results := []control.CheckResult{checkCgroup(), checkBPFFS(), checkCapabilities()}
+	results = append(results, checkKernel()...)
+	return append(results, checkPorts()...)
+}
+
+func ok(name, format string, args ...any) control.CheckResult {
+	return control.CheckResult{Name: name, Status: control.CheckOK, Detail: fmt.Sprintf(format, args...)}
+}
+
+func fails(name, fix, format string, args ...any) control.CheckResult {
+	return control.CheckResult{Name: name, Status: control.CheckFail, Detail: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+func warns(name, fix, format string, args ...any) control.CheckResult {
+	return control.CheckResult{Name: name, Status: control.CheckWarn, Detail: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+func checkCgroup() control.CheckResult {
+	const name = "cgroup2"
+	root, err := systemd.MountPoint()
+	switch {
+	case err != nil:
+		return fails(name, "boot with systemd.unified_cgroup_hierarchy=1", "%v", err)
+	case !systemd.IsRoot(root):
+		return warns(name, "run meshd outside of the container, or set node.cgroup", "%s is not the real root: meshd would see only a part of the host", root)
+	}
+	return ok(name, "mounted at %s", root)
+}
+
+func checkBPFFS() control.CheckResult {
+	const name, path = "bpffs", "/sys/fs/bpf"
+	var fs unix.Statfs_t
+	if err := unix.Statfs(path, &fs); err != nil || int64(fs.Type) != unix.BPF_FS_MAGIC {
+		return fails(name, "mount -t bpf bpf "+path, "no bpffs at %s, where meshd pins its programs", path)
+	}
+	return ok(name, "mounted at %s", path)
+}
+
+func checkCapabilities() control.CheckResult {
+	const name, fix = "capabilities", "run as root, or through the unit of meshd"
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fails(name, fix, "read capabilities: %v", err)
+	}
+	var missing, missed []string
+	for _, c := range capabilities {
+		if data[c.number/32].Effective&(1<<(c.number%32)) != 0 {
+			continue
+		}
+		if c.without == "" {
+			missing = append(missing, c.name)
+		} else {
+			missed = append(missed, fmt.Sprintf("without %s, %s", c.name, c.without))
+		}
+	}
+	switch {
+	case len(missing) > 0:
+		return fails(name, fix, "this process lacks %s", strings.Join(missing, ", "))
+	case len(missed) > 0:
+		return warns(name, fix, "%s", strings.Join(missed, "; "))
+	}
+	return ok(name, "all there")
+}
+
+func checkKernel() []control.CheckResult {
+	const name = "kernel"
+	var results []control.CheckResult
+	present := 0
+	for _, f := range bpf.Features() {
+		switch {
+		case f.Err == nil:
+			present++
+		case errors.Is(f.Err, unix.EPERM):
+			return []control.CheckResult{warns(name, "run meshctl check as root", "this user may not ask the kernel what it can do")}
+		case !errors.Is(f.Err, ebpf.ErrNotSupported):
+			results = append(results, warns(name, "", "%s: not known: %v", f.Name, f.Err))
+		case f.Required:
+			results = append(results, fails(name, "use Linux 5.15 or later, with BTF", "%s: this kernel does not have it", f.Name))
+		default:
+			results = append(results, warns(name, "", "%s: this kernel does not have it, so %s", f.Name, f.Without))
+		}
+	}
+	return append(results, ok(name, "%d features that meshd uses are there", present))
+}
+
+// checkPorts says which ports of meshd somebody holds. It does not try to bind them: the kernel programs of a meshd
+// that is not running would refuse that, rightly.
+func checkPorts() []control.CheckResult {
+	const name = "ports"
+	taken := map[uint16]bool{}
+	for _, table := range []string{"tcp", "tcp6", "udp", "udp6"} {
+		listening(table, taken)
+	}
+	var results []control.CheckResult
+	owned := isOwned(filepath.Dir(control.SocketPath))
+	for _, port := range []uint16{15001, 15020, 15053} {
+		if taken[port] && !owned {
+			results = append(results, fails(name, fmt.Sprintf("ss -lpn 'sport = :%d', and move that program", port), "port %d is taken by another program", port))
+		}
+	}
+	switch {
+	case len(results) > 0:
+		return results
+	case owned:
+		return []control.CheckResult{ok(name, "held by the meshd that runs")}
+	}
+	return []control.CheckResult{ok(name, "15001, 15020 and 15053 are free")}
+}
+
+// listening adds the local ports of the listeners in a table of /proc/net.
+func listening(table string, ports map[uint16]bool) {
+	file, err := os.Open("/proc/net/" + table)
+	if err != nil {
+		return // a host without IPv6 has no such table
+	}
+	defer file.Close()
+	const tcpListen, udpUnconnected = "0A", "07"
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 4 || fields[3] != tcpListen && fields[3] != udpUnconnected {
+			continue
+		}
+		_, hexPort, _ := strings.Cut(fields[1], ":")
+		if port, err := strconv.ParseUint(hexPort, 16, 16); err == nil {
+			ports[uint16(port)] = true
+		}
+	}
+}
+
+// checkSelf looks at the meshd that runs.
+func (d *daemon) checkSelf(ctx context.Context) []control.CheckResult {
+	var results []control.CheckResult
+	if have, want := d.kernel.Attached(); have < want {
+		results = append(results, fails("programs", "systemctl restart meshd; bpftool cgroup tree "+d.cgroup, "%d of %d attached to %s", have, want, d.cgroup))
+	} else {
+		results = append(results, ok("programs", "%d attached to %s", have, d.cgroup))
+	}
+	if !systemd.IsRoot(d.cgroup) {
+		results = append(results, warns("coverage", "unset node.cgroup and -cgroup to cover the whole host", "only processes below %s are captured", d.cgroup))
+	}
+	results = append(results, d.checkCapture(ctx))
+	if resolvers := d.resolvers.list(); len(resolvers) == 0 {
+		results = append(results, warns("names", "add a nameserver line, or resolve names of the mesh in another way", "%s names no resolver whose queries could be captured", d.options.resolvConf))
+	} else {
+		results = append(results, ok("names", "queries to %s are captured", joined(resolvers)))
+	}
+	return results
+}
+
+func (d *daemon) checkCapture(ctx context.Context) control.CheckResult {
+	const name = "capture"
+	_, hasMesh := probeAddress(d.snapshots.Load().Mesh())
+	err := d.probe.try(ctx)
+	switch {
+	case !hasMesh:
+		return warns(name, "write a mesh block into /etc/meshd, then meshctl reload", "no mesh is configured, so nothing is captured")
+	case !d.probe.inside:
+		return warns(name, "", "meshd is itself outside of %s and cannot try it out", d.cgroup)
+	case err != nil:
+		return fails(name, "systemctl restart meshd", "%v", err)
+	}
+	return ok(name, "a connection of meshd's own was captured just now")
+}
+
+func joined[T fmt.Stringer](values []T) string {
+	var text []string
+	for _, v := range values {
+		text = append(text, v.String())
+	}
+	return strings.Join(text, ", ")
+}

@@ -1,0 +1,197 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshd/meshd/discovery/static"
+	"github.com/meshd/meshd/engine/config"
+	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/engine/snapshot"
+)
+
+// loaded is the configuration that runs, and what became of the last attempt to change it.
+type loaded struct {
+	config  *config.Config
+	at      time.Time
+	refused *control.RefusedConfig // nil: the last attempt was applied
+}
+
+func (d *daemon) load() (*config.Config, *config.Diagnostics) {
+	hostname, err := d.env.Hostname()
+	if err != nil {
+		d.log.Warn("host name not known", "error", err)
+	}
+	return config.Load(config.Options{Paths: d.options.config, Hostname: hostname})
+}
+
+// reload applies the files wholly or not at all: build, publish, retire.
+func (d *daemon) reload(ctx context.Context) control.ReloadResult {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	d.tell("reloading", d.notifier.Reloading())
+	defer func() { d.tell("ready", d.notifier.Ready(d.statusLine())) }()
+
+	before := d.loaded.Load()
+	next, diagnostics := d.load()
+	result := control.ReloadResult{Hash: before.config.Hash, Diagnostics: diagnostics.List(), Text: textOf(diagnostics)}
+	if next == nil {
+		return d.refuse(before, result)
+	}
+	if err := d.apply(ctx, next); err != nil {
+		result.Text += "meshd: " + err.Error() + "\n"
+		return d.refuse(before, result)
+	}
+	result.OK, result.Hash, result.Changed = true, next.Hash, next.Hash != before.config.Hash
+	d.log.Info("configuration applied", "hash", next.Hash, "changed", result.Changed)
+	d.metrics.Reload(true)
+	return result
+}
+
+// refuse keeps what ran, and lets everybody know why: the caller, the log and the status.
+func (d *daemon) refuse(before *loaded, result control.ReloadResult) control.ReloadResult {
+	now := time.Now()
+	d.loaded.Store(&loaded{config: before.config, at: before.at, refused: &control.RefusedConfig{At: now, Text: result.Text}})
+	d.log.Error("configuration refused, the one before stays", "diagnostics", result.Text)
+	d.metrics.Reload(false)
+	return result
+}
+
+// apply makes a valid configuration the one that runs. What fails leaves the one before.
+func (d *daemon) apply(ctx context.Context, next *config.Config) error {
+	before := d.loaded.Load()
+	if before != nil && before.config.Node.Cgroup != next.Node.Cgroup && d.options.cgroup == "" {
+		return errors.New("node.cgroup has changed, which a reload cannot follow: systemctl restart meshd")
+	}
+	// Build.
+	snap := snapshot.Build(snapshot.Input{
+		Version: d.snapshots.Load().Version() + 1, Catalog: next.Catalog, Host: next.Host, Previous: d.snapshots.Load(),
+	})
+	rules, err := d.options.rulesOf(next, snap, d.resolvers.list())
+	if err != nil {
+		return err
+	}
+	page, err := d.openMetrics(ctx, next)
+	if err != nil {
+		return err
+	}
+	// Publish, the snapshot first: a service that the kernel sends here must be known here.
+	previous := d.snapshots.Swap(snap)
+	if err := errors.Join(d.kernel.Apply(rules), d.kernel.MarkCgroups(marksOf(next.Capture, d.cgroups))); err != nil {
+		d.snapshots.Swap(previous)
+		d.discard(page)
+		return fmt.Errorf("apply to the kernel: %w", err)
+	}
+	d.loaded.Store(&loaded{config: next, at: time.Now()})
+	d.metrics.SnapshotVersion(snap.Version())
+	// Retire.
+	d.show(page)
+	d.workloads.forget()
+	d.metrics.Forget(func(service string) bool { _, ok := snap.Named(service); return ok })
+	d.watchFiles(ctx, next)
+	d.storeListeners()
+	return nil
+}
+
+// reapply brings the kernel rules up to date when something outside of the configuration has changed.
+func (d *daemon) reapply() {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	rules, err := d.options.rulesOf(d.loaded.Load().config, d.snapshots.Load(), d.resolvers.list())
+	if err == nil {
+		err = d.kernel.Apply(rules)
+	}
+	if err != nil {
+		d.log.Error("kernel rules not updated", "error", err)
+	}
+	d.storeListeners()
+}
+
+// followCgroups marks the cgroups of units that come and go.
+func (d *daemon) followCgroups(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.cgroups.Changes():
+		}
+		if err := d.kernel.MarkCgroups(marksOf(d.loaded.Load().config.Capture, d.cgroups)); err != nil {
+			d.log.Error("cgroups not marked", "error", err)
+		}
+	}
+}
+
+// watchFiles reloads when the files of a static discovery change, if the configuration wants that.
+func (d *daemon) watchFiles(ctx context.Context, c *config.Config) {
+	if d.stopWatch != nil {
+		d.stopWatch()
+		d.stopWatch = nil
+	}
+	if !c.Static.Watch {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	globs := slices.Clone(c.Static.Files)
+	d.stopWatch = cancel
+	d.running.Go(func() {
+		err := static.Watch(ctx, globs, 0, func() { d.requestReload() })
+		if err != nil && ctx.Err() == nil {
+			d.log.Error("files not watched", "files", globs, "error", err)
+		}
+	})
+}
+
+// requestReload asks for a reload soon; several requests before it begins are one.
+func (d *daemon) requestReload() {
+	select {
+	case d.reloads <- struct{}{}:
+	default:
+	}
+}
+
+func (d *daemon) serveReloads(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.reloads:
+			d.reload(ctx)
+		}
+	}
+}
+
+func textOf(diagnostics *config.Diagnostics) string {
+	var text strings.Builder
+	if err := diagnostics.WriteText(&text, 100, false); err != nil {
+		return diagnostics.Error()
+	}
+	return text.String()
+}
+
+// storeListeners has the service manager keep the listeners over a restart, so that clients wait instead of failing.
+func (d *daemon) storeListeners() {
+	files, err := d.sockets.Files()
+	if err != nil {
+		d.log.Warn("listeners not stored", "error", err)
+		return
+	}
+	var errs []error
+	for name, of := range files {
+		errs = append(errs, d.notifier.StoreFDs(name, of...))
+		for _, f := range of {
+			f.Close()
+		}
+	}
+	d.tell("listeners", errors.Join(errs...))
+}
+
+// tell logs that the service manager could not be told something.
+func (d *daemon) tell(what string, err error) {
+	if err != nil {
+		d.log.Warn("service manager not notified", "of", what, "error", err)
+	}
+}

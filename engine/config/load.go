@@ -1,0 +1,138 @@
+package config
+
+import (
+	"net/netip"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// Options says what Load reads and for which machine.
+type Options struct {
+	// Paths are files or folders; a folder stands for its *.hcl files in the order of their names, without those that
+	// begin with a dot. Empty: DefaultPaths.
+	Paths []string
+
+	// Hostname is the machine's host name, short or full. Empty: in a mesh, node.name must be written.
+	Hostname string
+}
+
+// Config is a whole, valid configuration of one host.
+type Config struct {
+	Node       Node
+	Capture    mesh.Capture
+	Static     Static
+	Prometheus Prometheus
+	Catalog    mesh.Catalog // empty without a mesh block
+	Host       mesh.Host    // this machine's entry of the catalog; empty without a mesh block
+
+	Files []string // every file that was read, sorted
+	Hash  string   // short hexadecimal digest of the contents of Files; equal contents have equal hashes
+}
+
+// Node is what belongs to this machine alone.
+type Node struct {
+	Name   string // as written; empty when the host was found by the machine's host name
+	Cgroup string // cgroup2 folder whose processes are captured; empty: the root of the cgroup2 tree
+}
+
+// Static is the discovery that reads files.
+type Static struct {
+	Files []string // patterns of package filepath, with the folder of the file that names them put before relative ones
+	Watch bool     // a changed and valid set of files applies without a reload
+}
+
+// Prometheus is where metrics are served.
+type Prometheus struct {
+	Listen netip.AddrPort // a loopback address; the zero value, for which IsValid is false, is off
+}
+
+// DefaultPaths returns the paths that Load reads unless others are named. The folder, but not the file, may be absent.
+func DefaultPaths() []string { return []string{defaultFile, defaultFolder} }
+
+const (
+	defaultFile   = "/etc/meshd/meshd.hcl"
+	defaultFolder = "/etc/meshd/conf.d"
+)
+
+// Load reads and checks a configuration.
+//
+// The Config is nil exactly when the Diagnostics, which are never nil, have errors.
+func Load(o Options) (*Config, *Diagnostics) {
+	var found problems
+	r := newReader(&found)
+	r.readNode(o.Paths)
+	b := &builder{problems: &found, blocks: r.blocks, broken: r.broken}
+	discovery := b.static()
+	r.readMesh(discovery.patterns)
+	b.blocks, b.incomplete = r.blocks, r.incomplete || discovery.broken
+
+	c := b.build(o.Hostname)
+	d := &Diagnostics{list: found.sorted(), files: r.files}
+	if d.HasErrors() {
+		return nil, d
+	}
+	c.Static = discovery.Static
+	c.Files, c.Hash = r.digest()
+	return c, d
+}
+
+// builder turns decoded blocks into a Config. Blocks that did not decode are left out, and count as declared.
+type builder struct {
+	*problems
+	blocks
+	broken     map[hcl.Range]bool // by the range of the block's header
+	incomplete bool               // some blocks could not be read, so a name that is missing proves nothing
+
+	virtual   []netip.Prefix // the mesh's valid virtual prefixes
+	hosts     map[string]*hostBlock
+	addresses map[netip.Addr]*hostBlock
+	ports     map[netip.AddrPort]claim
+}
+
+// claim is the service that has an address and port, and the endpoint block that says so.
+type claim struct {
+	service string
+	at      hcl.Range
+}
+
+func (b *builder) build(hostname string) *Config {
+	node, named := b.node()
+	c := &Config{Node: node, Capture: b.capture(), Prometheus: b.prometheus()}
+	meshes := distinct(b, b.Meshes)
+	hosts, services, resolvers := distinct(b, b.Hosts), distinct(b, b.Services), distinct(b, b.Resolvers)
+	if len(b.Meshes) == 0 {
+		b.needMesh()
+		return c
+	}
+	if len(meshes) == 1 {
+		c.Catalog.Mesh = b.mesh(meshes[0])
+	}
+	c.Catalog.Hosts = b.buildHosts(hosts)
+	c.Catalog.Services = b.buildServices(services, c.Catalog.Mesh)
+	b.resolve(resolvers, &c.Catalog)
+	c.Host = b.thisHost(&c.Catalog, node.Name, named, hostname)
+	return c
+}
+
+// needMesh reports the first block that makes no sense without a mesh.
+func (b *builder) needMesh() {
+	if b.incomplete {
+		return
+	}
+	var orphans []block
+	for _, h := range b.Hosts {
+		orphans = append(orphans, h)
+	}
+	for _, s := range b.Services {
+		orphans = append(orphans, s)
+	}
+	for _, r := range b.Resolvers {
+		orphans = append(orphans, r)
+	}
+	if len(orphans) > 0 {
+		b.errorf(orphans[0].defined(), "No mesh block", "Hosts, services and resolvers belong to a mesh. Add "+
+			"mesh \"NAME\" {}, with the same name in the files of every host.")
+	}
+}

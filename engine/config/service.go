@@ -1,0 +1,101 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// serviceBlock is a name with a port and a protocol: service "billing" {}.
+type serviceBlock struct {
+	// Name is the first part of the name in DNS and the last one of the identity.
+	Name      string    `hcl:"name,label"`
+	NameRange hcl.Range `hcl:"name,label_range"`
+
+	// Port is the port that callers connect to. Default: none, for a service that only calls others; it has no
+	// virtual address.
+	Port      *int      `hcl:"port,optional"`
+	PortRange hcl.Range `hcl:"port,attr_value_range"`
+
+	// Protocol is "tcp": the bytes pass unread. Default: "tcp".
+	Protocol      *string   `hcl:"protocol,optional"`
+	ProtocolRange hcl.Range `hcl:"protocol,attr_value_range"`
+
+	// VirtualIPv4 is the address that callers connect to, inside the mesh's virtual_ipv4. Default: a hash of the name,
+	// which has to be replaced only when two names have the same one.
+	VirtualIPv4      *string   `hcl:"virtual_ipv4,optional"`
+	VirtualIPv4Range hcl.Range `hcl:"virtual_ipv4,attr_value_range"`
+
+	// VirtualIPv6 is the same for IPv6.
+	VirtualIPv6      *string   `hcl:"virtual_ipv6,optional"`
+	VirtualIPv6Range hcl.Range `hcl:"virtual_ipv6,attr_value_range"`
+
+	Workloads []*workloadBlock `hcl:"workload,block"`
+	Endpoints []*endpointBlock `hcl:"endpoint,block"`
+
+	Range hcl.Range `hcl:",def_range"`
+}
+
+const defaultProtocol = string(mesh.TCP)
+
+// hostIdentity begins the names of the hosts' own identities, which no service may take.
+const hostIdentity = "host-"
+
+func (s *serviceBlock) title() string      { return fmt.Sprintf("service %q", s.Name) }
+func (s *serviceBlock) defined() hcl.Range { return s.Range }
+
+// written4 returns the virtual IPv4 address that the block writes, or nil.
+func (s *serviceBlock) written4() (*string, hcl.Range) { return s.VirtualIPv4, s.VirtualIPv4Range }
+
+// written6 returns the virtual IPv6 address that the block writes, or nil.
+func (s *serviceBlock) written6() (*string, hcl.Range) { return s.VirtualIPv6, s.VirtualIPv6Range }
+
+// buildServices returns the services sorted by name.
+func (b *builder) buildServices(all []*serviceBlock, m mesh.Mesh) []mesh.Service {
+	b.ports = make(map[netip.AddrPort]claim)
+	virtual4 := b.assign(all, m.VirtualIPv4, ipv4Pool, (*serviceBlock).written4)
+	virtual6 := b.assign(all, m.VirtualIPv6, ipv6Pool, (*serviceBlock).written6)
+	var services []mesh.Service
+	for _, s := range all {
+		built := b.service(s)
+		built.Virtual4, built.Virtual6 = virtual4[s.Name], virtual6[s.Name]
+		services = append(services, built)
+	}
+	slices.SortFunc(services, func(x, y mesh.Service) int { return strings.Compare(x.Name, y.Name) })
+	return services
+}
+
+func (b *builder) service(s *serviceBlock) mesh.Service {
+	if b.label(s.NameRange, "service name", s.Name) && strings.HasPrefix(s.Name, hostIdentity) {
+		b.errorf(s.NameRange, "Reserved service name", "Names that begin with %q are the identities of hosts. Choose another "+
+			"one, such as %q.", hostIdentity, strings.TrimPrefix(s.Name, hostIdentity)+"-host")
+	}
+	built := mesh.Service{Name: s.Name, Protocol: mesh.TCP, Balancing: defaultBalancing}
+	if s.Port != nil {
+		built.Port, _ = b.port(s.PortRange, *s.Port)
+	} else if len(s.Endpoints) > 0 {
+		b.errorf(s.Range, "Service without a port", "A service with endpoints has callers. Write the port that they connect "+
+			"to, such as port = 80.")
+	}
+	if protocol := valueOr(s.Protocol, defaultProtocol); protocol == "udp" {
+		b.errorf(s.ProtocolRange, "UDP is not proxied", "meshd proxies TCP only, and answers UDP only for DNS. Remove the "+
+			"service, and let its callers connect to its real address.")
+	} else if protocol != defaultProtocol {
+		b.errorf(s.ProtocolRange, "Unknown protocol", "There is no protocol %q. Write %q, or remove the argument.",
+			protocol, defaultProtocol)
+	}
+	for _, e := range s.Endpoints {
+		if endpoint, ok := b.endpoint(e, s); ok {
+			built.Endpoints = append(built.Endpoints, endpoint)
+		}
+	}
+	for _, w := range s.Workloads {
+		built.Workloads = append(built.Workloads, b.workload(w, s))
+	}
+	return built
+}

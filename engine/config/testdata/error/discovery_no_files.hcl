@@ -1,0 +1,4 @@
+discovery "static" {
+  files = [] # ERROR: No files to discover from
+}
+resolver "billing" {}

@@ -1,0 +1,8 @@
+mesh "shop" {
+  domain       = "a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.a23456789.abcd" # ERROR: Invalid domain
+  virtual_ipv4 = "10.96.0.0/25" # ERROR: Unsuitable virtual_ipv4
+  virtual_ipv6 = "fd00::1/64"   # ERROR: Invalid prefix
+}
+host "app-1" {
+  addresses = ["10.0.0.21"]
+}

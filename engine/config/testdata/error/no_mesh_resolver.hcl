@@ -1,0 +1,1 @@
+resolver "billing" {} # ERROR: No mesh block

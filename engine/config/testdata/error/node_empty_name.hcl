@@ -1,0 +1,3 @@
+node {
+  name = "" # ERROR: Empty node name
+}

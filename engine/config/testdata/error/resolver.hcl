@@ -1,0 +1,13 @@
+mesh "shop" {}
+host "app-1" {
+  addresses = ["10.0.0.21"]
+}
+service "billing" {
+  port = 80
+}
+resolver "biling" { # ERROR: Unknown service
+  load_balancer {
+    policy = "maglev" # ERROR: Unknown load balancer policy
+  }
+}
+resolver "something-else" {} # ERROR: Unknown service

@@ -1,0 +1,77 @@
+node {
+  addresses = ["10.0.0.21"] # ERROR: node.addresses is not built yet
+  zone      = "eu-1a"       # ERROR: node.zone is not built yet
+}
+capture {
+  mode = "all" # ERROR: capture.mode = "all" is not built yet
+}
+dns { # ERROR: dns is not built yet
+  hosts_file = true
+}
+discovery "consul" {} # ERROR: discovery "consul" is not built yet
+telemetry {
+  access_log { # ERROR: telemetry.access_log is not built yet
+    format = "json"
+  }
+}
+mesh "shop" {
+  mtls              = "strict"  # ERROR: mesh.mtls is not built yet
+  intentions        = "enforce" # ERROR: mesh.intentions is not built yet
+  default_intention = "allow"   # ERROR: mesh.default_intention is not built yet
+  peer_port         = 15008     # ERROR: mesh.peer_port is not built yet
+}
+host "app-1" {
+  addresses = ["10.0.0.21"]
+  meshd     = "auto" # ERROR: host.meshd is not built yet
+}
+service "billing" {
+  port      = 80
+  protocol  = "http"            # ERROR: service.protocol = "http" is not built yet
+  mtls      = "strict"          # ERROR: service.mtls is not built yet
+  hostnames = ["api.shop.test"] # ERROR: service.hostnames is not built yet
+  listener "grpc" {             # ERROR: service.listener is not built yet
+    port = 9090
+  }
+  workload {
+    unit      = "billing.service"
+    container = "billing" # ERROR: service.workload.container is not built yet
+  }
+  endpoint {
+    host   = "app-1"
+    port   = 8080
+    ports  = { grpc = 9091 }    # ERROR: service.endpoint.ports is not built yet
+    listen = "127.0.0.1:8080" # ERROR: service.endpoint.listen is not built yet
+  }
+  check { # ERROR: service.check is not built yet
+    http = "/healthz"
+  }
+  expose { # ERROR: service.expose is not built yet
+    paths = ["/metrics"]
+  }
+  http { # ERROR: service.http is not built yet
+    hardening = "edge"
+  }
+}
+service "two" {
+  port     = 80
+  protocol = "http2" # ERROR: service.protocol = "http2" is not built yet
+}
+service "three" {
+  port     = 80
+  protocol = "grpc" # ERROR: service.protocol = "grpc" is not built yet
+  endpoint {
+    address = "db.example.com" # ERROR: service.endpoint.address with a host name is not built yet
+  }
+}
+router "billing" {} # ERROR: router is not built yet
+splitter "billing" {} # ERROR: splitter is not built yet
+intention "billing" {} # ERROR: intention is not built yet
+wireguard {} # ERROR: wireguard is not built yet
+resolver "billing" {
+  connect_timeout = "5s" # ERROR: resolver.connect_timeout is not built yet
+  redirect {             # ERROR: resolver.redirect is not built yet
+    service = "two"
+  }
+  subset "v2" {} # ERROR: resolver.subset is not built yet
+  failover "*" {} # ERROR: resolver.failover is not built yet
+}

@@ -1,0 +1,1 @@
+# Everything has a default, and without a mesh there is nothing to capture.

@@ -1,0 +1,8 @@
+capture {
+  mode = "off"
+}
+telemetry {
+  prometheus {
+    listen = ""
+  }
+}

@@ -1,0 +1,80 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+)
+
+// unbuilt is what the language knows and this release does not do, with what to do now.
+//
+// A key is the path of a block or argument, a path with the block's label, or a path with an argument's value.
+var unbuilt = map[string]string{
+	`node.addresses`:             "Remove it: the addresses come from the host block of this machine.",
+	`node.zone`:                  "Remove it: the zone comes from the host block of this machine.",
+	`capture.mode = "all"`:       `Write "mesh", which captures connections to mesh services, or "off".`,
+	`dns`:                        "Remove the block: names of the mesh are answered without it.",
+	`discovery "consul"`:         `Write discovery "static" and declare the services in its files.`,
+	`telemetry.access_log`:       "Remove the block: metrics count connections, and meshctl connections lists the open ones.",
+	`mesh.mtls`:                  "Remove it: connections between hosts are not encrypted by meshd yet, so use a network that you trust.",
+	`mesh.intentions`:            "Remove it: every source may reach every service, so keep the firewall rules that you have.",
+	`mesh.default_intention`:     "Remove it: every source may reach every service, so keep the firewall rules that you have.",
+	`mesh.peer_port`:             "Remove it: hosts connect to the port of the endpoint itself.",
+	`host.meshd`:                 "Remove it: hosts connect to the port of the endpoint itself.",
+	`service.protocol = "http"`:  `Write "tcp": the bytes of HTTP pass unchanged.`,
+	`service.protocol = "http2"`: `Write "tcp": the bytes of HTTP/2 pass unchanged.`,
+	`service.protocol = "grpc"`:  `Write "tcp": the bytes of gRPC pass unchanged, and each connection stays on one endpoint.`,
+	`service.listener`:           "Declare a service of its own for each further port.",
+	`service.mtls`:               "Remove it: connections between hosts are not encrypted by meshd yet, so use a network that you trust.",
+	`service.check`:              "Remove the block: an endpoint that refuses a connection is passed over for the next one.",
+	`service.hostnames`:          "Remove it: callers reach the service by its name in the mesh domain.",
+	`service.expose`:             "Remove the block: no service is closed to a local checker.",
+	`service.http`:               "Remove the block: the bytes of HTTP pass unchanged.",
+	`service.workload.container`: "Match by unit, cgroup or user.",
+	`service.endpoint.ports`:     "Declare a service of its own for each further port.",
+	`service.endpoint.listen`:    "Let the process listen on the address of the endpoint.",
+	`router`:                     "Remove the block: connections are not routed by what they carry.",
+	`splitter`:                   "Remove the block, and give the endpoints of one service different weights.",
+	`intention`:                  "Remove the block: every source may reach every service, so keep the firewall rules that you have.",
+	`wireguard`:                  "Remove the block, and set WireGuard up outside meshd if you need it.",
+	`resolver.subset`:            "Remove the block, and declare the endpoints of the subset as a service of their own.",
+	`resolver.failover`:          "Remove the block: a connection moves on only to other endpoints of the same service.",
+	`resolver.redirect`:          "Remove the block, and declare the endpoints in both services.",
+	`resolver.connect_timeout`:   "Remove it: the time for one connect is fixed.",
+}
+
+// removeUnbuilt reports what is not built yet and takes it out of the tree, so that what is left is checked as usual.
+func (r *reader) removeUnbuilt(body *hclsyntax.Body, path string) {
+	for name, attribute := range body.Attributes {
+		for _, key := range []string{path + name, path + name + ` = "` + literal(attribute.Expr) + `"`} {
+			if advice, found := unbuilt[key]; found {
+				r.errorf(attribute.SrcRange, key+" is not built yet", "%s", advice)
+				delete(body.Attributes, name)
+			}
+		}
+	}
+	var kept hclsyntax.Blocks
+	for _, b := range body.Blocks {
+		key := path + b.Type
+		if _, found := unbuilt[key]; !found && len(b.Labels) > 0 {
+			key = fmt.Sprintf("%s%s %q", path, b.Type, b.Labels[0])
+		}
+		if advice, found := unbuilt[key]; found {
+			r.errorf(b.DefRange(), key+" is not built yet", "%s", advice)
+			continue
+		}
+		r.removeUnbuilt(b.Body, path+b.Type+".")
+		kept = append(kept, b)
+	}
+	body.Blocks = kept
+}
+
+// literal returns the string that an expression is, or nothing.
+func literal(expr hclsyntax.Expression) string {
+	v, diags := expr.Value(nil)
+	if diags.HasErrors() || v.IsNull() || !v.IsKnown() || v.Type() != cty.String {
+		return ""
+	}
+	return v.AsString()
+}

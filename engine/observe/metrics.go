@@ -1,0 +1,156 @@
+// Package observe holds the metrics of meshd: every name that /metrics shows is written in metrics.go.
+package observe
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+const namespace = "meshd"
+
+// durationBuckets, in seconds, span a refused request and a connection pool that lives for a day.
+var durationBuckets = []float64{0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 86400}
+
+// Build says which meshd is running.
+type Build struct {
+	Version   string
+	Revision  string // of the source
+	GoVersion string
+}
+
+// Metrics counts what meshd does. All of its methods may be called from any goroutine.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	opened          *prometheus.CounterVec
+	closed          *prometheus.CounterVec
+	open            *prometheus.GaugeVec
+	bytes           *prometheus.CounterVec
+	connectFailures *prometheus.CounterVec
+	duration        *prometheus.HistogramVec
+
+	dnsQueries       *prometheus.CounterVec
+	reloads          *prometheus.CounterVec
+	reloadSuccess    prometheus.Gauge
+	reloadSuccessAt  prometheus.Gauge
+	snapshotVersion  prometheus.Gauge
+	kernelEventsDesc *prometheus.Desc
+
+	// pairs is copied on write, so that a connection finds its counters without a lock.
+	pairs   atomic.Pointer[map[pair]*Connections]
+	pairsMu sync.Mutex // held by those who replace pairs
+}
+
+// New returns metrics in a registry of their own, with those of the Go runtime and of the process beside them.
+func New(build Build) *Metrics {
+	m := newMetrics(build)
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return m
+}
+
+// newMetrics makes the metrics that meshd itself names, whose values a test can foretell.
+func newMetrics(build Build) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		opened: counters("connections_opened_total",
+			"Connections that applications opened.", "source", "destination"),
+		closed: counters("connections_closed_total",
+			"Connections that ended, by the reason for it.", "source", "destination", "reason"),
+		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "connections_open",
+			Help: "Connections that are open now."}, []string{"source", "destination"}),
+		bytes: counters("connection_bytes_total",
+			"Bytes that went through connections, as the source sees them: sent or received.",
+			"source", "destination", "direction"),
+		connectFailures: counters("endpoint_connect_failures_total",
+			"Connects to single endpoints that failed; the connection may have moved on to another one.", "destination"),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace,
+			Name: "connection_duration_seconds", Help: "How long connections lived.",
+			Buckets: durationBuckets}, []string{"destination"}),
+		dnsQueries: counters("dns_queries_total",
+			"DNS queries, by what became of them.", "result"),
+		reloads: counters("config_reloads_total",
+			"Configurations that were applied (ok) or refused (error), the one at start included.", "result"),
+		reloadSuccess: gauge("config_last_reload_success",
+			"1 if the last configuration was applied, 0 if it was refused and the one before it is in use."),
+		reloadSuccessAt: gauge("config_last_reload_success_timestamp_seconds",
+			"When a configuration was last applied, in seconds since 1970."),
+		snapshotVersion: gauge("snapshot_version",
+			"Version of the picture of the mesh that is in use; it grows with every change."),
+		kernelEventsDesc: prometheus.NewDesc(namespace+"_kernel_events_total",
+			"Events that the kernel programs counted.", []string{"event"}, nil),
+	}
+	m.pairs.Store(&map[pair]*Connections{})
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
+		Help: "Always 1; the labels say which meshd is running."}, []string{"version", "revision", "goversion"})
+	info.WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
+	for _, result := range []string{"ok", "error"} {
+		m.reloads.WithLabelValues(result)
+	}
+	m.registry.MustRegister(info, m.opened, m.closed, m.open, m.bytes, m.connectFailures, m.duration,
+		m.dnsQueries, m.reloads, m.reloadSuccess, m.reloadSuccessAt, m.snapshotVersion)
+	return m
+}
+
+func counters(name, help string, labels ...string) *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
+}
+
+func gauge(name, help string) prometheus.Gauge {
+	return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help})
+}
+
+// DNS counts a query. Results become label values, so they must come from a closed list.
+func (m *Metrics) DNS(result string) { m.dnsQueries.WithLabelValues(result).Inc() }
+
+// Reload notes that a configuration was applied or refused, the one at start included.
+func (m *Metrics) Reload(ok bool) {
+	if !ok {
+		m.reloads.WithLabelValues("error").Inc()
+		m.reloadSuccess.Set(0)
+		return
+	}
+	m.reloads.WithLabelValues("ok").Inc()
+	m.reloadSuccess.Set(1)
+	m.reloadSuccessAt.SetToCurrentTime()
+}
+
+// SnapshotVersion notes the version of the snapshot that is in use.
+func (m *Metrics) SnapshotVersion(v uint64) { m.snapshotVersion.Set(float64(v)) }
+
+// SetHeartbeat shows the age of the heartbeat, in seconds, that the kernel programs look at to learn whether
+// meshd is alive. It must be called once at most.
+func (m *Metrics) SetHeartbeat(age func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace,
+		Name: "heartbeat_age_seconds",
+		Help: "Age of the heartbeat that tells the kernel programs that meshd is alive."}, age))
+}
+
+// SetKernelStats shows the counters of the kernel programs, by event, as read returns them at each scrape; they
+// never shrink. It must be called once at most.
+func (m *Metrics) SetKernelStats(read func() map[string]uint64) {
+	m.registry.MustRegister(kernelStats{desc: m.kernelEventsDesc, read: read})
+}
+
+// kernelStats shows counters that live in kernel maps.
+type kernelStats struct {
+	desc *prometheus.Desc
+	read func() map[string]uint64
+}
+
+var _ prometheus.Collector = kernelStats{}
+
+// Describe implements [prometheus.Collector].
+func (k kernelStats) Describe(ch chan<- *prometheus.Desc) { ch <- k.desc }
+
+// Collect implements [prometheus.Collector].
+func (k kernelStats) Collect(ch chan<- prometheus.Metric) {
+	for event, n := range k.read() {
+		ch <- prometheus.MustNewConstMetric(k.desc, prometheus.CounterValue, float64(n), event)
+	}
+}

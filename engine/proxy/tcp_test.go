@@ -1,0 +1,294 @@
+package proxy
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// connected returns both ends of a connection through a rig.
+func connected(t testing.TB) (r *rig, client, server *net.TCPConn) {
+	t.Helper()
+	at, conns := accepting(t)
+	r = newRig(t, nil, at)
+	client = r.dial(virtual)
+	return r, client, <-conns
+}
+
+func TestServerSpeaksFirst(t *testing.T) {
+	r, client, server := connected(t)
+	send(t, server, "220 ready\r\n")
+	want(t, client, "220 ready\r\n")
+	send(t, client, "QUIT\r\n")
+	want(t, server, "QUIT\r\n")
+	server.Close()
+	wantEOF(t, client)
+	client.Close()
+	end := r.wantEnd(mesh.ReasonDone)
+	if sent, received := end["sent"].Uint64(), end["received"].Uint64(); sent != 6 || received != 11 {
+		t.Errorf("counted %d bytes sent and %d received, want 6 and 11", sent, received)
+	}
+}
+
+func TestHalfClose(t *testing.T) {
+	for _, who := range []string{"client", "endpoint"} {
+		t.Run(who, func(t *testing.T) {
+			r, client, server := connected(t)
+			first, last := client, server
+			if who == "endpoint" {
+				first, last = server, client
+			}
+			send(t, first, "question")
+			if err := first.CloseWrite(); err != nil {
+				t.Fatal(err)
+			}
+			want(t, last, "question")
+			wantEOF(t, last)
+			r.eventually("the table shows it", func() bool { return r.Connections()[0].State == HalfClosed })
+			for range 3 {
+				send(t, last, "answer")
+				want(t, first, "answer")
+			}
+			last.Close()
+			wantEOF(t, first)
+			r.wantEnd(mesh.ReasonDone)
+		})
+	}
+}
+
+func TestReset(t *testing.T) {
+	for _, before := range []string{"idle", "client half-closed", "endpoint half-closed"} {
+		for _, who := range []string{"client", "endpoint"} {
+			t.Run(before+"/"+who, func(t *testing.T) {
+				r, client, server := connected(t)
+				send(t, client, "hello")
+				want(t, server, "hello")
+				resetter, other, reason := client, server, mesh.ReasonClientReset
+				if who == "endpoint" {
+					resetter, other, reason = server, client, mesh.ReasonEndpointReset
+				}
+				half := map[string][2]*net.TCPConn{
+					"client half-closed": {client, server}, "endpoint half-closed": {server, client},
+				}[before]
+				if closing, seeing := half[0], half[1]; closing != nil {
+					if err := closing.CloseWrite(); err != nil {
+						t.Fatal(err)
+					}
+					wantEOF(t, seeing)
+				}
+				reset(resetter)
+				r.wantEnd(reason)
+				if half[1] == other {
+					wantBroken(t, other)
+				} else {
+					wantReset(t, other)
+				}
+			})
+		}
+	}
+}
+
+// wantBroken checks for a reset of a socket that has read the end of the stream, from which no read tells it.
+func wantBroken(t testing.TB, conn *net.TCPConn) {
+	t.Helper()
+	if !isReset(conn) {
+		t.Error("the other side was not reset")
+	}
+}
+
+// A side that is gone altogether is noticed by the first bytes that are sent to it.
+func TestWriteToGoneClient(t *testing.T) {
+	r, client, server := connected(t)
+	client.Close()
+	wantEOF(t, server)
+	send(t, server, "too late")
+	r.wantEnd(mesh.ReasonClientReset)
+	wantBroken(t, server)
+}
+
+func TestBulkBothWays(t *testing.T) {
+	r := newRig(t, nil, endpoint(t, func(conn *net.TCPConn) {
+		echo(conn)
+		_ = conn.CloseWrite()
+	}))
+	client := r.dial(virtual)
+	data := make([]byte, 8<<20)
+	chacha := rand.NewChaCha8([32]byte{1})
+	_, _ = chacha.Read(data)
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		// Odd sizes, so that buffers are filled in every way.
+		for rest := data; len(rest) > 0; {
+			n := min(1+rand.IntN(200_000), len(rest))
+			if _, err := client.Write(rest[:n]); err != nil {
+				t.Error(err)
+				return
+			}
+			rest = rest[n:]
+		}
+		if err := client.CloseWrite(); err != nil {
+			t.Error(err)
+		}
+	})
+	hash := sha256.New()
+	n, err := io.Copy(hash, client)
+	sender.Wait()
+	wanted := sha256.Sum256(data)
+	if err != nil || !bytes.Equal(hash.Sum(nil), wanted[:]) {
+		t.Errorf("%d bytes came back, %v; want the %d that were sent", n, err, len(data))
+	}
+	r.wantEnd(mesh.ReasonDone)
+	r.wantMetric(fmt.Sprintf(`meshd_connection_bytes_total{destination="hello",direction="sent",source="web"} %v`, float64(len(data))))
+	r.wantMetric(fmt.Sprintf(`meshd_connection_bytes_total{destination="hello",direction="received",source="web"} %v`, float64(len(data))))
+}
+
+func TestSlowReaderStopsSender(t *testing.T) {
+	r, client, server := connected(t)
+	if err := errors.Join(client.SetWriteBuffer(64<<10), server.SetReadBuffer(64<<10)); err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, 64<<20) // more than all the buffers of the kernel on the way
+	if err := client.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	n, err := client.Write(data)
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("wrote %d bytes that nobody reads, %v; want to be stopped", n, err)
+	}
+	if err := client.SetWriteDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	var sender sync.WaitGroup
+	sender.Go(func() {
+		if _, err := client.Write(data[n:]); err != nil {
+			t.Error(err)
+		}
+		client.Close()
+	})
+	got, err := io.Copy(io.Discard, server)
+	sender.Wait()
+	if err != nil || got != int64(len(data)) {
+		t.Errorf("read %d bytes, %v; want %d", got, err, len(data))
+	}
+	server.Close()
+	r.wantEnd(mesh.ReasonDone)
+}
+
+// streams returns two connected unix streams, whose buffers are the same in every network namespace.
+func streams(t *testing.T) [2]int {
+	t.Helper()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+	})
+	return fds
+}
+
+func TestIdleDirectionHoldsNoBuffer(t *testing.T) {
+	fds := streams(t)
+	d := direction{pool: small}
+	if d.read(uintptr(fds[0])) || d.buf != nil {
+		t.Error("a direction without bytes holds a buffer")
+	}
+	if _, err := unix.Write(fds[1], []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if !d.read(uintptr(fds[0])) || d.buf == nil || d.n != 1 {
+		t.Errorf("read %d bytes, %v", d.n, d.err)
+	}
+}
+
+func TestBufferFollowsLoad(t *testing.T) {
+	_, client, server := connected(t)
+	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the connection, when the rig is taken down
+	fds := streams(t)
+	d := direction{conn: &conn{}, dst: client, count: func(int) {}, pool: small}
+	d.total = &d.conn.sent
+	for _, step := range []struct {
+		bytes int
+		pool  string
+	}{{1, "small"}, {smallBuffer, "large"}, {smallBuffer + 1, "large"}, {smallBuffer, "small"}, {smallBuffer - 1, "small"}} {
+		if _, err := unix.Write(fds[1], make([]byte, step.bytes)); err != nil {
+			t.Fatal(err)
+		}
+		if !d.read(uintptr(fds[0])) || d.n != step.bytes {
+			t.Fatalf("read %d bytes, want %d", d.n, step.bytes)
+		}
+		if err := d.write(); err != nil {
+			t.Fatal(err)
+		}
+		if got := map[bool]string{true: "small", false: "large"}[d.pool == small]; got != step.pool {
+			t.Errorf("after %d bytes the buffer is %s, want %s", step.bytes, got, step.pool)
+		}
+	}
+}
+
+// pinger sends a message through a rig and waits for the echo.
+func pinger(t testing.TB, size int) (ping func()) {
+	r := newRig(t, nil, endpoint(t, echo))
+	client := r.dial(virtual)
+	message, answer := make([]byte, size), make([]byte, size)
+	return func() {
+		if _, err := client.Write(message); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(client, answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkPingPong(b *testing.B) {
+	ping := pinger(b, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		ping()
+	}
+}
+
+func BenchmarkBulk(b *testing.B) {
+	r := newRig(b, nil, endpoint(b, func(conn *net.TCPConn) {
+		buf := make([]byte, 256<<10)
+		for {
+			if _, err := conn.Read(buf); err != nil {
+				return
+			}
+		}
+	}))
+	client := r.dial(virtual)
+	data := make([]byte, 1<<20)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := client.Write(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkConnection(b *testing.B) {
+	r := newRig(b, func(c *Config) { c.Log = nil }, endpoint(b, echo))
+	b.ReportAllocs()
+	for b.Loop() {
+		client := r.dial(virtual)
+		send(b, client, "x")
+		want(b, client, "x")
+		reset(client) // leaves no TIME_WAIT behind
+	}
+}

@@ -1,0 +1,17 @@
+// Package lab makes many hosts on one machine: each is a set of namespaces and a cgroup subtree on a network of
+// their own, with unmodified programs in cgroups that are named like their systemd units.
+//
+// A lab is described by a folder:
+//
+//	meshd.hcl            becomes /etc/meshd/meshd.hcl on every host
+//	mesh.d/*.hcl         becomes /etc/meshd/mesh.d on every host; the host blocks say which hosts there are
+//	units/HOST/*.service the units of a host
+//
+// The folder itself is /srv/lab on every host, read-only. A host sees the machine's files, but /etc and /var are
+// overlays that forget, /run, /srv and /sys/fs/bpf are empty and its own, and nothing has a route out. One more
+// host, [Outside], plays the rest of the world: it owns the bridge that joins the hosts and the resolver that they
+// ask, which knows the one name outside.example.
+//
+// A supervisor process owns the namespaces and ends the lab, whatever became of the process that made it: kernel
+// objects that only the supervisor holds cannot be left behind.
+package lab

@@ -1,0 +1,64 @@
+package lab
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// readiness is the socket at which a unit says that it is ready, in the protocol of sd_notify(3).
+type readiness struct {
+	path    string // inside the host
+	ready   chan struct{}
+	conn    *net.UnixConn
+	reading sync.WaitGroup
+}
+
+// listenReadiness opens the socket of a unit. It must be closed.
+func (h *Host) listenReadiness(unit string) (*readiness, error) {
+	r := &readiness{path: "/run/lab/notify/" + unit, ready: make(chan struct{})}
+	err := h.Do(func() (err error) {
+		if err := os.MkdirAll(filepath.Dir(r.path), 0o755); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(r.path); err != nil {
+			return err
+		}
+		r.conn, err = net.ListenUnixgram("unixgram", &net.UnixAddr{Name: r.path, Net: "unixgram"})
+		if err != nil {
+			return err
+		}
+		return os.Chmod(r.path, 0o666)
+	})
+	if err != nil {
+		return nil, err
+	}
+	r.reading.Go(r.read)
+	return r, nil
+}
+
+// read goes on after the unit is ready: a program that nobody listens to would block after a few messages.
+func (r *readiness) read() {
+	message := make([]byte, 4096)
+	once := sync.OnceFunc(func() { close(r.ready) })
+	for {
+		n, _, err := r.conn.ReadFromUnix(message)
+		if err != nil {
+			return
+		}
+		if slices.Contains(strings.Split(string(message[:n]), "\n"), "READY=1") {
+			once()
+		}
+	}
+}
+
+func (r *readiness) close() {
+	if r == nil {
+		return
+	}
+	r.conn.Close()
+	r.reading.Wait()
+}

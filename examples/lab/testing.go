@@ -1,0 +1,39 @@
+package lab
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// New makes a lab for a test. It ends with the test, and when the test failed the logs of all units are shown.
+func New(t testing.TB, config Config) *Lab {
+	t.Helper()
+	l, err := Up(t.Context(), config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			l.showLogs(t)
+		}
+		if err := l.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func (l *Lab) showLogs(t testing.TB) {
+	paths, err := filepath.Glob(l.state.path("log", "*", "*.log"))
+	if err != nil {
+		t.Error(err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Error(err)
+		}
+		t.Logf("%s:\n%s", path, text)
+	}
+}

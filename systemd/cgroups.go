@@ -1,0 +1,254 @@
+package systemd
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tree knows the paths of the cgroups below one folder, by their ids. A path begins with a slash; that of the
+// folder itself is "/".
+//
+// It follows the folders by inotify and keeps 16384 cgroups at most: Each leaves out those beyond, Path finds them
+// all the same.
+type Tree struct {
+	root    string // not held open, as the kernel tells the end of a folder only when nobody has it open
+	inotify *os.File
+	watches map[int32]string // path by watch; touched by OpenTree and Run only
+	index   *index
+	changes chan struct{}
+}
+
+// OpenTree reads the cgroups below root, a folder of a cgroup2 mount. Run must follow it, Close must end it.
+func OpenTree(root string) (*Tree, error) {
+	root, err := filepath.EvalSymlinks(root) // lookups by id return resolved paths
+	if err == nil {
+		root, err = filepath.Abs(root)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open cgroup: %w", err)
+	}
+	if !isCgroup2(root) {
+		return nil, fmt.Errorf("%s is not a folder of a cgroup2 mount; `grep cgroup2 /proc/mounts` shows those", root)
+	}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("watch cgroups: %w", err)
+	}
+	t := &Tree{
+		root:    root,
+		inotify: os.NewFile(uintptr(fd), "inotify"),
+		watches: make(map[int32]string),
+		index:   newIndex(),
+		changes: make(chan struct{}, 1),
+	}
+	if err := t.scan("/"); err != nil {
+		t.Close()
+		return nil, err
+	}
+	return t, nil
+}
+
+// Close frees what OpenTree took. Run must have returned.
+func (t *Tree) Close() error { return t.inotify.Close() }
+
+// Path returns the path of a cgroup, also of one that ended less than a minute ago. It is false for a cgroup that
+// is not below the root.
+//
+// A cgroup so new that its event was not read yet is looked up in the kernel, which takes CAP_DAC_READ_SEARCH.
+func (t *Tree) Path(id uint64) (string, bool) {
+	if p, ok := t.index.path(id); ok {
+		return p, true
+	}
+	p, ok := t.lookup(id)
+	if ok {
+		t.index.remember(id, p)
+	}
+	return p, ok
+}
+
+// Each calls f for every living cgroup, in no order.
+func (t *Tree) Each(f func(id uint64, path string)) {
+	for p, id := range t.index.alive() {
+		f(id, p)
+	}
+}
+
+// Changes returns a channel that holds one element when cgroups came or went since the last receive. It is never
+// closed.
+func (t *Tree) Changes() <-chan struct{} { return t.changes }
+
+// Run follows the tree until ctx ends, then returns nil. Any other return is an error: the root is gone, or can not
+// be watched.
+func (t *Tree) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { _ = t.inotify.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	buf := make([]byte, 1<<16)
+	for {
+		n, err := t.inotify.Read(buf)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("watch cgroups: %w", err)
+		}
+		changed, err := t.apply(buf[:n])
+		if err != nil {
+			return err
+		}
+		if changed {
+			select {
+			case t.changes <- struct{}{}:
+			default: // the reader has not taken the last one yet
+			}
+		}
+	}
+}
+
+// apply takes over a batch of inotify events, see inotify(7), and says whether anything came or went.
+func (t *Tree) apply(events []byte) (changed bool, err error) {
+	for len(events) >= unix.SizeofInotifyEvent {
+		watch := int32(binary.NativeEndian.Uint32(events))
+		mask := binary.NativeEndian.Uint32(events[4:])
+		end := unix.SizeofInotifyEvent + int(binary.NativeEndian.Uint32(events[12:]))
+		name := strings.TrimRight(string(events[unix.SizeofInotifyEvent:end]), "\x00")
+		events = events[end:]
+
+		folder, known := t.watches[watch]
+		switch {
+		case mask&unix.IN_Q_OVERFLOW != 0:
+			changed = true
+			err = t.rescan()
+		case !known:
+		case mask&unix.IN_IGNORED != 0:
+			delete(t.watches, watch)
+			if folder == "/" {
+				return changed, fmt.Errorf("cgroup %s is gone", t.root)
+			}
+		case mask&unix.IN_ISDIR == 0:
+		case mask&unix.IN_CREATE != 0:
+			changed = true
+			err = t.scan(path.Join(folder, name))
+		case mask&unix.IN_DELETE != 0:
+			changed = t.index.remove(path.Join(folder, name)) || changed
+		}
+		if err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// scan records the cgroup at p and all below it. A folder is watched before it is read, so that one made in between
+// is seen twice rather than never. What is gone by the time it is looked at has an event under way.
+func (t *Tree) scan(p string) error {
+	folder := filepath.Join(t.root, p)
+	id, err := cgroupID(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read cgroup: %w", err)
+	}
+	if !t.index.add(id, p) {
+		return nil // full
+	}
+	// Folders of cgroup2 can not be renamed: they come and go only.
+	watch, err := t.watch(folder)
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	t.watches[watch] = p
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("read cgroup: %w", err)
+	}
+	for _, entry := range entries {
+		if entry.IsDir() {
+			if err := t.scan(path.Join(p, entry.Name())); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// watch has inotify tell about the folders that come and go in folder. A folder that it knows keeps its watch.
+func (t *Tree) watch(folder string) (int32, error) {
+	raw, err := t.inotify.SyscallConn()
+	if err != nil {
+		return 0, fmt.Errorf("watch cgroups: %w", err)
+	}
+	var watch int
+	const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_ONLYDIR
+	add := func(fd uintptr) { watch, err = unix.InotifyAddWatch(int(fd), folder, events) }
+	if err := raw.Control(add); err != nil {
+		return 0, fmt.Errorf("watch cgroups: %w", err)
+	}
+	if errors.Is(err, unix.ENOSPC) {
+		return 0, fmt.Errorf("watch cgroup %s: the user has no inotify watches left; raise the sysctl "+
+			"fs.inotify.max_user_watches: %w", folder, err)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("watch cgroup %s: %w", folder, err)
+	}
+	return int32(watch), nil
+}
+
+// rescan compares the index with the folders, after events were lost.
+func (t *Tree) rescan() error {
+	if _, err := cgroupID(t.root); err != nil {
+		return fmt.Errorf("cgroup %s is gone: %w", t.root, err)
+	}
+	clear(t.watches) // scan finds those again that are still there
+	for p, id := range t.index.alive() {
+		if now, err := cgroupID(filepath.Join(t.root, p)); err != nil || now != id {
+			t.index.remove(p)
+		}
+	}
+	return t.scan("/")
+}
+
+// lookup asks the kernel for the path of a living cgroup.
+func (t *Tree) lookup(id uint64) (string, bool) {
+	const fileIDKernfs = 0xfe // FILEID_KERNFS of linux/exportfs.h: the handle is the 64-bit id
+	handle := unix.NewFileHandle(fileIDKernfs, binary.NativeEndian.AppendUint64(nil, id))
+	mount, err := unix.Open(t.root, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(mount)
+	fd, err := unix.OpenByHandleAt(mount, handle, unix.O_PATH|unix.O_CLOEXEC)
+	if err != nil {
+		return "", false
+	}
+	defer unix.Close(fd)
+	folder, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", fd))
+	if err != nil {
+		return "", false
+	}
+	// The kernel shows a folder outside of the mount by a path that leads elsewhere, or nowhere.
+	if now, err := cgroupID(folder); err != nil || now != id {
+		return "", false
+	}
+	if folder == t.root {
+		return "/", true
+	}
+	below, ok := strings.CutPrefix(folder, strings.TrimSuffix(t.root, "/")+"/")
+	if !ok {
+		return "", false
+	}
+	return "/" + below, true
+}

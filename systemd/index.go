@@ -1,0 +1,117 @@
+package systemd
+
+import (
+	"maps"
+	"sync"
+	"time"
+)
+
+const (
+	maxRecords = 16384
+	// remembered is how long at least a cgroup stays known after its end: the last connections of a short-lived
+	// process are looked up when it is gone.
+	remembered = time.Minute
+)
+
+// index maps ids of cgroups to paths. It holds living ones, and for a while those that are gone.
+type index struct {
+	mu     sync.RWMutex
+	paths  map[uint64]string
+	living map[string]uint64 // the reverse of paths, without what is gone
+	gone   []departed        // oldest first; an id that came back to life may still be here
+}
+
+type departed struct {
+	id    uint64
+	since time.Time
+}
+
+func newIndex() *index {
+	return &index{paths: make(map[uint64]string), living: make(map[string]uint64)}
+}
+
+func (x *index) path(id uint64) (string, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	path, ok := x.paths[id]
+	return path, ok
+}
+
+// add records a living cgroup and says whether there was room for it.
+func (x *index) add(id uint64, path string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.living[path] == id {
+		return true
+	}
+	if !x.room(id) {
+		return false
+	}
+	x.bury(path) // another cgroup of that path whose end was missed
+	x.paths[id] = path
+	x.living[path] = id
+	return true
+}
+
+// remember records a cgroup as if it had gone already: it is known for a while, and is not counted as living.
+func (x *index) remember(id uint64, path string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if _, known := x.paths[id]; known || !x.room(id) {
+		return
+	}
+	x.paths[id] = path
+	x.gone = append(x.gone, departed{id, time.Now()})
+}
+
+// remove notes that the cgroup of that path is gone, and says whether it was there.
+func (x *index) remove(path string) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.prune(remembered)
+	return x.bury(path)
+}
+
+func (x *index) bury(path string) bool {
+	id, ok := x.living[path]
+	if ok {
+		delete(x.living, path)
+		x.gone = append(x.gone, departed{id, time.Now()})
+		for len(x.gone) > maxRecords {
+			x.dropOldest()
+		}
+	}
+	return ok
+}
+
+// room makes sure that one more record fits, if need be at the cost of those that are gone, and says whether it does.
+func (x *index) room(id uint64) bool {
+	if _, known := x.paths[id]; known {
+		return true
+	}
+	for len(x.paths) >= maxRecords && len(x.gone) > 0 {
+		x.dropOldest()
+	}
+	return len(x.paths) < maxRecords
+}
+
+func (x *index) prune(age time.Duration) {
+	for len(x.gone) > 0 && time.Since(x.gone[0].since) >= age {
+		x.dropOldest()
+	}
+}
+
+func (x *index) dropOldest() {
+	id := x.gone[0].id
+	x.gone = x.gone[1:]
+	if path, ok := x.paths[id]; ok && x.living[path] != id {
+		delete(x.paths, id)
+	}
+}
+
+// alive returns a copy of what is living, by path.
+func (x *index) alive() map[string]uint64 {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return maps.Clone(x.living)
+}
