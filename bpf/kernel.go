@@ -135,6 +135,12 @@ func (k *Kernel) Beat() error {
 	return k.objects.Beat.Put(uint32(0), meshHeartbeat{AtNs: now, Generation: k.generation})
 }
 
+// Silence makes the programs decide at once as if meshd were dead, instead of when the heartbeat has become old. The
+// next Beat ends it.
+func (k *Kernel) Silence() error {
+	return k.objects.Beat.Put(uint32(0), meshHeartbeat{Generation: k.generation})
+}
+
 // HeartbeatAge returns how long ago the last Beat was.
 func (k *Kernel) HeartbeatAge() (time.Duration, error) {
 	var last meshHeartbeat

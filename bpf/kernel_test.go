@@ -105,7 +105,7 @@ func TestMeshdGoneAndBack(t *testing.T) {
 	b, k, l, d := committed(t)
 	d.expect("running", "meshd")
 
-	if err := k.objects.Beat.Put(uint32(0), meshHeartbeat{AtNs: 1, Generation: k.generation}); err != nil {
+	if err := k.Silence(); err != nil {
 		t.Fatal(err)
 	}
 	d.expect("hung", "endpoint")

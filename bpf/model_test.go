@@ -254,7 +254,7 @@ func (b *bench) impose(k *Kernel, w *world, l4, l6 *net.TCPListener) {
 	if w.alive {
 		check(k.Beat())
 	} else {
-		check(k.objects.Beat.Put(uint32(0), meshHeartbeat{AtNs: 1, Generation: k.generation}))
+		check(k.Silence())
 	}
 	for l, wanted := range map[*net.TCPListener]bool{l4: w.listen4, l6: w.listen6} {
 		check(k.Listen(l))

@@ -21,9 +21,10 @@ import (
 // It follows the folders by inotify and keeps 16384 cgroups at most: Each leaves out those beyond, Path finds them
 // all the same.
 type Tree struct {
-	root    string // not held open, as the kernel tells the end of a folder only when nobody has it open
+	root    string
 	inotify *os.File
-	watches map[int32]string // path by watch; touched by OpenTree and Run only
+	folders map[int32]string // path by watch; it and watches are touched by OpenTree and Run only
+	watches map[string]int32 // watch by path
 	index   *index
 	changes chan struct{}
 }
@@ -47,7 +48,8 @@ func OpenTree(root string) (*Tree, error) {
 	t := &Tree{
 		root:    root,
 		inotify: os.NewFile(uintptr(fd), "inotify"),
-		watches: make(map[int32]string),
+		folders: make(map[int32]string),
+		watches: make(map[string]int32),
 		index:   newIndex(),
 		changes: make(chan struct{}, 1),
 	}
@@ -87,8 +89,8 @@ func (t *Tree) Each(f func(id uint64, path string)) {
 // closed.
 func (t *Tree) Changes() <-chan struct{} { return t.changes }
 
-// Run follows the tree until ctx ends, then returns nil. Any other return is an error: the root is gone, or can not
-// be watched.
+// Run follows the tree until ctx ends, then returns nil. It returns an error when the tree can not be followed any
+// more.
 func (t *Tree) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.inotify.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -123,23 +125,17 @@ func (t *Tree) apply(events []byte) (changed bool, err error) {
 		name := strings.TrimRight(string(events[unix.SizeofInotifyEvent:end]), "\x00")
 		events = events[end:]
 
-		folder, known := t.watches[watch]
-		switch {
+		folder, known := t.folders[watch]
+		switch p := path.Join(folder, name); {
 		case mask&unix.IN_Q_OVERFLOW != 0:
 			changed = true
 			err = t.rescan()
-		case !known:
-		case mask&unix.IN_IGNORED != 0:
-			delete(t.watches, watch)
-			if folder == "/" {
-				return changed, fmt.Errorf("cgroup %s is gone", t.root)
-			}
-		case mask&unix.IN_ISDIR == 0:
+		case !known || mask&unix.IN_ISDIR == 0:
 		case mask&unix.IN_CREATE != 0:
 			changed = true
-			err = t.scan(path.Join(folder, name))
+			err = t.scan(p)
 		case mask&unix.IN_DELETE != 0:
-			changed = t.index.remove(path.Join(folder, name)) || changed
+			changed = t.drop(p) || changed
 		}
 		if err != nil {
 			return changed, err
@@ -163,14 +159,13 @@ func (t *Tree) scan(p string) error {
 		return nil // full
 	}
 	// Folders of cgroup2 can not be renamed: they come and go only.
-	watch, err := t.watch(folder)
+	err = t.watch(p)
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	t.watches[watch] = p
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
 		return fmt.Errorf("read cgroup: %w", err)
@@ -185,38 +180,67 @@ func (t *Tree) scan(p string) error {
 	return nil
 }
 
-// watch has inotify tell about the folders that come and go in folder. A folder that it knows keeps its watch.
-func (t *Tree) watch(folder string) (int32, error) {
-	raw, err := t.inotify.SyscallConn()
-	if err != nil {
-		return 0, fmt.Errorf("watch cgroups: %w", err)
-	}
-	var watch int
+// watch has inotify tell about the folders that come and go in that of p.
+func (t *Tree) watch(p string) error {
 	const events = unix.IN_CREATE | unix.IN_DELETE | unix.IN_ONLYDIR
-	add := func(fd uintptr) { watch, err = unix.InotifyAddWatch(int(fd), folder, events) }
-	if err := raw.Control(add); err != nil {
-		return 0, fmt.Errorf("watch cgroups: %w", err)
-	}
+	folder := filepath.Join(t.root, p)
+	var watch int
+	err := t.control(func(fd int) (err error) {
+		watch, err = unix.InotifyAddWatch(fd, folder, events) // the same number again for the same cgroup
+		return err
+	})
 	if errors.Is(err, unix.ENOSPC) {
-		return 0, fmt.Errorf("watch cgroup %s: the user has no inotify watches left; raise the sysctl "+
+		return fmt.Errorf("watch cgroup %s: the user has no inotify watches left; raise the sysctl "+
 			"fs.inotify.max_user_watches: %w", folder, err)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("watch cgroup %s: %w", folder, err)
+		return fmt.Errorf("watch cgroup %s: %w", folder, err)
 	}
-	return int32(watch), nil
+	if t.watches[p] != int32(watch) {
+		t.unwatch(p)
+	}
+	t.folders[int32(watch)], t.watches[p] = p, int32(watch)
+	return nil
+}
+
+// unwatch ends the watch of p. The kernel does not do so at the end of a cgroup, and keeps its folder until then.
+func (t *Tree) unwatch(p string) {
+	watch, ok := t.watches[p]
+	if !ok {
+		return
+	}
+	delete(t.watches, p)
+	delete(t.folders, watch)
+	_ = t.control(func(fd int) error {
+		_, err := unix.InotifyRmWatch(fd, uint32(watch)) // EINVAL: it has ended after all
+		return err
+	})
+}
+
+func (t *Tree) control(f func(fd int) error) error {
+	raw, err := t.inotify.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return errors.Join(raw.Control(func(fd uintptr) { err = f(int(fd)) }), err)
+}
+
+// drop notes the end of the cgroup at p, and says whether it was known and has ended. It has not when the event is
+// about an older cgroup of that path.
+func (t *Tree) drop(p string) bool {
+	recorded, ok := t.index.id(p)
+	if now, err := cgroupID(filepath.Join(t.root, p)); !ok || err == nil && now == recorded {
+		return false
+	}
+	t.unwatch(p)
+	t.index.remove(p)
+	return true
 }
 
 // rescan compares the index with the folders, after events were lost.
 func (t *Tree) rescan() error {
-	if _, err := cgroupID(t.root); err != nil {
-		return fmt.Errorf("cgroup %s is gone: %w", t.root, err)
-	}
-	clear(t.watches) // scan finds those again that are still there
-	for p, id := range t.index.alive() {
-		if now, err := cgroupID(filepath.Join(t.root, p)); err != nil || now != id {
-			t.index.remove(p)
-		}
+	for p := range t.index.alive() {
+		t.drop(p)
 	}
 	return t.scan("/")
 }

@@ -3,12 +3,14 @@ package systemd
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,17 +146,28 @@ func TestRootTreeFollows(t *testing.T) {
 	}
 }
 
-func TestRootTreeEndsWithItsRoot(t *testing.T) {
-	parent := newCgroup(t)
-	mkdir(t, parent, "host")
-	tree := openTree(t, filepath.Join(parent, "host"))
-	done := make(chan error)
-	go func() { done <- tree.Run(t.Context()) }()
-	if err := os.Remove(filepath.Join(parent, "host")); err != nil {
-		t.Fatal(err)
+// The kernel keeps the watch, and with it the folder, of a cgroup that has ended.
+func TestRootTreeDropsWatches(t *testing.T) {
+	root := newCgroup(t)
+	tree := openTree(t, root)
+	run(t, tree)
+	want := map[string]uint64{"/": mkdir(t, root)}
+	for range 3 {
+		want["/short.service"] = mkdir(t, root, "short.service")
+		await(t, tree, want)
+		if err := os.Remove(filepath.Join(root, "short.service")); err != nil {
+			t.Fatal(err)
+		}
+		delete(want, "/short.service")
+		await(t, tree, want)
 	}
-	if err := <-done; err == nil {
-		t.Error("no error when the root was removed")
+	var info []byte
+	err := tree.control(func(fd int) (err error) {
+		info, err = os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+		return err
+	})
+	if got := strings.Count(string(info), "inotify wd:"); got != 1 || err != nil {
+		t.Errorf("%d folders are watched, want the root only (%v)", got, err)
 	}
 }
 

@@ -16,7 +16,8 @@ func inherit(t *testing.T, files []*os.File, env ...string) string {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), executable)
-	cmd.Env = append(env, "MESHD_TEST_INHERIT=1")
+	cmd.Env = append(env, "MESHD_TEST_INHERIT=1",
+		"GORACE=atexit_sleep_ms=0") // else it takes a second to end
 	cmd.ExtraFiles = files
 	out, err := cmd.Output()
 	if err != nil {
@@ -36,9 +37,12 @@ func TestInherited(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"named":           {[]string{"LISTEN_FDS=3", "LISTEN_FDNAMES=dns:outbound:dns"}, "dns 3 true <nil>\ndns 5 true <nil>\noutbound 4 true <nil>"},
-		"partly named":    {[]string{"LISTEN_FDS=2", "LISTEN_FDNAMES=dns"}, "dns 3 true <nil>\nunknown 4 true <nil>"},
-		"empty name":      {[]string{"LISTEN_FDS=2", "LISTEN_FDNAMES=:dns"}, "dns 4 true <nil>\nunknown 3 true <nil>"},
+		"named": {[]string{"LISTEN_FDS=3", "LISTEN_FDNAMES=dns:outbound:dns"},
+			"dns 3 true <nil>\ndns 5 true <nil>\noutbound 4 true <nil>"},
+		"partly named": {[]string{"LISTEN_FDS=2", "LISTEN_FDNAMES=dns"},
+			"dns 3 true <nil>\nunknown 4 true <nil>"},
+		"empty name": {[]string{"LISTEN_FDS=2", "LISTEN_FDNAMES=:dns"},
+			"dns 4 true <nil>\nunknown 3 true <nil>"},
 		"without names":   {[]string{"LISTEN_FDS=1"}, "unknown 3 true <nil>"},
 		"for another one": {[]string{"LISTEN_FDS=3", "LISTEN_PID=1"}, ""},
 		"none":            {[]string{"LISTEN_FDS=0"}, ""},

@@ -64,24 +64,34 @@ func (x *index) remember(id uint64, path string) {
 	x.gone = append(x.gone, departed{id, time.Now()})
 }
 
-// remove notes that the cgroup of that path is gone, and says whether it was there.
-func (x *index) remove(path string) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.prune(remembered)
-	return x.bury(path)
+// id returns the id of the living cgroup of that path.
+func (x *index) id(path string) (uint64, bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	id, ok := x.living[path]
+	return id, ok
 }
 
-func (x *index) bury(path string) bool {
-	id, ok := x.living[path]
-	if ok {
-		delete(x.living, path)
-		x.gone = append(x.gone, departed{id, time.Now()})
-		for len(x.gone) > maxRecords {
-			x.dropOldest()
-		}
+// remove notes that the cgroup of that path is gone.
+func (x *index) remove(path string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for len(x.gone) > 0 && time.Since(x.gone[0].since) >= remembered {
+		x.dropOldest()
 	}
-	return ok
+	x.bury(path)
+}
+
+func (x *index) bury(path string) {
+	id, ok := x.living[path]
+	if !ok {
+		return
+	}
+	delete(x.living, path)
+	x.gone = append(x.gone, departed{id, time.Now()})
+	if len(x.gone) > maxRecords {
+		x.dropOldest()
+	}
 }
 
 // room makes sure that one more record fits, if need be at the cost of those that are gone, and says whether it does.
@@ -93,12 +103,6 @@ func (x *index) room(id uint64) bool {
 		x.dropOldest()
 	}
 	return len(x.paths) < maxRecords
-}
-
-func (x *index) prune(age time.Duration) {
-	for len(x.gone) > 0 && time.Since(x.gone[0].since) >= age {
-		x.dropOldest()
-	}
 }
 
 func (x *index) dropOldest() {

@@ -117,7 +117,8 @@ func descriptors(files []*os.File) ([]int, error) {
 func checkFDName(name string) error {
 	bad := func(r rune) bool { return r <= ' ' || r > '~' || r == ':' }
 	if name == "" || len(name) > 255 || strings.ContainsFunc(name, bad) {
-		return fmt.Errorf("descriptor name %q is not of 1 to 255 printable ASCII characters without colon and space", name)
+		return fmt.Errorf("descriptor name %q is not 1 to 255 printable ASCII characters without colon and space",
+			name)
 	}
 	return nil
 }

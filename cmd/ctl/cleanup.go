@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/meshd/meshd/engine/control"
@@ -38,7 +39,7 @@ Without -yes it only shows what it would remove, and exits with 2.`,
 		var o CleanupOptions
 		flags.StringVar(&o.BPFDir, "bpf-dir", "/sys/fs/bpf/meshd", "pinned programs, a `DIR` (default /sys/fs/bpf/meshd)")
 		flags.StringVar(&o.RunDir, "run-dir", "/run/meshd", "runtime files of meshd, a `DIR` (default /run/meshd)")
-		confirmed := flags.Bool("yes", false, "remove, and do not only show")
+		confirmed := flags.Bool("yes", false, "remove; without it only show what would be removed")
 		return func(ctx context.Context, _ []string) error {
 			o.DryRun = !*confirmed
 			return cleanup(ctx, p, o)
@@ -53,13 +54,20 @@ func cleanup(ctx context.Context, p *program, o CleanupOptions) error {
 	if p.socket == control.SocketPath { // as it stands when nobody gave another one
 		p.socket = filepath.Join(o.RunDir, filepath.Base(control.SocketPath))
 	}
-	// Whatever answers, even with a refusal or not in time, is a meshd that runs.
-	if _, err := p.client().Status(ctx); !errors.Is(err, control.ErrNotReachable) {
+	// Whatever answers, even with an error or not in time, is a meshd that runs. Who is denied cannot tell: the file of
+	// a socket denies as well when nobody listens.
+	switch _, err := p.client().Status(ctx); {
+	case errors.Is(err, control.ErrDenied):
+		return err
+	case !errors.Is(err, control.ErrNotReachable):
 		return fmt.Errorf("meshd runs and listens on %s: stop it first: systemctl stop meshd", p.socket)
 	}
 	report, err := p.Cleanup(ctx, o)
 	writeLines(p.Stdout, "", report) // also what was removed before an error
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("clean up: %w: use sudo", err)
+	case err != nil:
 		return fmt.Errorf("clean up: %w", err)
 	}
 	if report == "" {
@@ -68,7 +76,7 @@ func cleanup(ctx context.Context, p *program, o CleanupOptions) error {
 	}
 	if o.DryRun {
 		fmt.Fprint(p.Stdout, "\n"+cleanupEffect)
-		return usageError("nothing was removed: to remove it, run meshctl cleanup -yes")
+		return usageError("nothing was removed: give the same command with -yes to remove it")
 	}
 	return nil
 }

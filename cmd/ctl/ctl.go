@@ -1,6 +1,6 @@
 // Package ctl is meshctl: what a person types to see and steer the meshd of a host.
 //
-// The law of the verbs: a noun reads and never changes anything, a verb changes, and the rest works on files without a
+// The law of the commands: a noun reads and never changes anything, a verb changes, and the rest works on files without a
 // daemon. What is printed is sorted and stable; -o json is for scripts and carries a schema_version.
 package ctl
 
@@ -24,7 +24,7 @@ type Env struct {
 	Getenv         func(string) string
 	Hostname       func() (string, error)
 	Now            func() time.Time
-	IsTerminal     bool   // Stdout and Stderr are a terminal: tables are cut to Width, diagnostics may have colour
+	IsTerminal     bool   // Stdout and Stderr are a terminal: tables are fitted to Width, diagnostics may have colour
 	Width          int    // columns of the terminal; 0: 80
 	Version        string // of this binary, as people should see it
 
@@ -52,7 +52,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 	return exitCode(err)
 }
 
-// program is meshctl with the flags that several verbs have in common.
+// program is meshctl with the flags that several commands have in common.
 type program struct {
 	Env
 	socket string
@@ -61,7 +61,7 @@ type program struct {
 
 func (p *program) client() *control.Client { return control.NewClient(p.socket) }
 
-// dispatch finds the verb and runs it.
+// dispatch finds the command and runs it.
 func dispatch(ctx context.Context, env Env, args []string) error {
 	if len(args) == 0 {
 		writeOverview(env.Stderr)
@@ -75,11 +75,11 @@ func dispatch(ctx context.Context, env Env, args []string) error {
 		name = "version"
 	}
 	if strings.HasPrefix(name, "-") {
-		return usageError("flags stand behind the verb, as in: meshctl status " + name)
+		return usageError("flags stand behind the command, as in: meshctl status " + name)
 	}
 	c, found := lookup(name)
 	if !found {
-		return unknownVerb(name)
+		return unknownCommand(name)
 	}
 	p := &program{Env: env}
 	flags, run := c.prepare(p)
@@ -122,13 +122,13 @@ func lookup(name string) (command, bool) {
 	return all[i], true
 }
 
-func unknownVerb(name string) error {
+func unknownCommand(name string) error {
 	var names []string
 	for _, c := range commands() {
 		names = append(names, c.name)
 	}
 	if near := nearest(name, names); near != "" {
-		return usageError(fmt.Sprintf("unknown verb %q: did you mean %s?", name, near))
+		return usageError(fmt.Sprintf("unknown command %q: did you mean %s?", name, near))
 	}
-	return usageError(fmt.Sprintf("unknown verb %q: meshctl help lists them", name))
+	return usageError(fmt.Sprintf("unknown command %q: meshctl help lists them", name))
 }

@@ -2,6 +2,7 @@ package ctl
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -94,6 +95,21 @@ func TestLostOutputIsAFailure(t *testing.T) {
 	env.Stdout = full{}
 	if code := Run(t.Context(), env, []string{"help"}); code != ExitFailure || !strings.Contains(stderr.String(), "no space left") {
 		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+func TestInterruptedReloadSaysThatItMayGoOn(t *testing.T) {
+	silent, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(t.TempDir(), "s"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	env, stdout, stderr := testEnv()
+	code := Run(ctx, env, []string{"reload", "-socket", silent.Addr().String()})
+	if code != ExitFailure || stdout.Len() > 0 || !strings.Contains(stderr.String(), "interrupted") || !strings.Contains(stderr.String(), "may still go on") {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"github.com/meshd/meshd/engine/config"
 	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/meshd/meshd/engine/config"
 )
 
 var fmtCommand = command{
@@ -27,7 +28,7 @@ Prints the formatted text. A FILE of - is the standard input. -check and
 	example: "meshctl fmt -w /etc/meshd/meshd.hcl /etc/meshd/conf.d/*.hcl",
 	setup: func(p *program, flags *flag.FlagSet) runner {
 		f := &formatter{program: p}
-		flags.BoolVar(&f.check, "check", false, "print the names of files that would change, and exit with 3")
+		flags.BoolVar(&f.check, "check", false, "print the names of files that would change; exit with 3 if any would")
 		flags.BoolVar(&f.diff, "diff", false, "print what would change")
 		flags.BoolVar(&f.write, "w", false, "write the files, and print the names of those that changed")
 		return func(_ context.Context, args []string) error { return f.run(args) }

@@ -13,9 +13,9 @@ func helpCommand() command {
 	return command{
 		name:    "help",
 		kind:    offline,
-		args:    "[VERB]",
+		args:    "[COMMAND]",
 		maxArgs: 1,
-		summary: "this overview, or all about one verb",
+		summary: "this overview, or all about one command",
 		example: "meshctl help endpoints",
 		setup: func(p *program, _ *flag.FlagSet) runner {
 			return func(_ context.Context, args []string) error {
@@ -25,7 +25,7 @@ func helpCommand() command {
 				}
 				c, found := lookup(args[0])
 				if !found {
-					return unknownVerb(args[0])
+					return unknownCommand(args[0])
 				}
 				writeHelp(p.Stdout, c)
 				return nil
@@ -40,7 +40,7 @@ differs, 4 denied, 78 the configuration is wrong
 
 // writeOverview writes the help of meshctl as a whole.
 func writeOverview(w io.Writer) {
-	fmt.Fprint(w, "meshctl shows and steers the meshd of this host.\n\nusage: meshctl VERB [FLAG]... [ARGUMENT]...\n")
+	fmt.Fprint(w, "meshctl shows and steers the meshd of this host.\n\nusage: meshctl COMMAND [FLAG]... [ARGUMENT]...\n")
 	var last kind
 	for _, c := range commands() {
 		if c.kind != last {
@@ -49,7 +49,8 @@ func writeOverview(w io.Writer) {
 		}
 		fmt.Fprintf(w, "  %-12s %s\n  %-12s   %s\n", c.name, c.summary, "", c.example)
 	}
-	fmt.Fprintf(w, "\nmeshctl VERB -h says all about one verb.\n%s", exitCodes)
+	fmt.Fprint(w, "\nTables are whole in a pipe; a narrow terminal is told which columns it lacks.\n")
+	fmt.Fprintf(w, "meshctl COMMAND -h says all about one command.\n%s", exitCodes)
 }
 
 // writeHelp writes the help of one command.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 	"unicode"
 )
@@ -31,32 +30,6 @@ func (p *program) writeJSON(document any) error {
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 	return e.Encode(document)
-}
-
-// writeTable writes rows below their headings. An empty cell becomes a dash, so that every row has as many words.
-func (p *program) writeTable(heading []string, rows [][]string) error {
-	var text strings.Builder
-	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, strings.Join(heading, "\t"))
-	for _, row := range rows {
-		for i, cell := range row {
-			row[i] = printable(cell)
-			if cell == "" {
-				row[i] = "-"
-			}
-		}
-		fmt.Fprintln(w, strings.Join(row, "\t"))
-	}
-	w.Flush()
-	var cut strings.Builder
-	for line := range strings.Lines(text.String()) {
-		if runes := []rune(line); p.IsTerminal && len(runes) > p.Width+1 {
-			line = string(runes[:p.Width-1]) + "…\n"
-		}
-		cut.WriteString(line)
-	}
-	_, err := io.WriteString(p.Stdout, cut.String())
-	return err
 }
 
 // writeLines writes every line of a text behind an indent.

@@ -2,7 +2,10 @@ package ctl
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"github.com/meshd/meshd/engine/control"
 )
 
 var reloadCommand = command{
@@ -16,7 +19,10 @@ systemctl reload meshd, which shows the mistakes in the journal.`,
 	example: "meshctl reload",
 	setup: noFlags(func(ctx context.Context, p *program) error {
 		result, err := p.client().Reload(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, control.ErrNoAnswer), errors.Is(err, context.Canceled):
+			return fmt.Errorf("%w; the reload may still go on: meshctl status shows which configuration runs", err)
+		case err != nil:
 			return err
 		}
 		writeLines(p.Stderr, "", result.Text)

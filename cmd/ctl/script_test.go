@@ -17,8 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshd/meshd/engine/control"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/meshd/meshd/engine/control"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden parts of the scripts")

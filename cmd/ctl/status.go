@@ -18,7 +18,10 @@ var statusCommand = command{
 	help: `
 The first line is the answer. Problems come next, each with what solves it,
 then the facts. The exit code says only whether meshd answered; to be told
-by exit code whether something is wrong, use meshctl check.`,
+by exit code whether something is wrong, use meshctl check.
+
+When the heartbeat is older than 3 s, the kernel takes meshd for dead: new
+connections then go as "fail" says, past meshd (open) or nowhere (closed).`,
 	example: "meshctl status -o json",
 	setup: noFlags(func(ctx context.Context, p *program) error {
 		status, err := p.client().Status(ctx)
@@ -63,7 +66,7 @@ func writeStatus(w io.Writer, s control.Status, now time.Time, width int) {
 	}
 	writeListeners(w, s.Listeners)
 	if refused := s.Config.LastError; refused != nil {
-		fmt.Fprintf(w, "\nrefused %s ago:\n", elapsed(now.Sub(refused.At)))
+		fmt.Fprintf(w, "\nconfiguration refused %s ago:\n", elapsed(now.Sub(refused.At)))
 		writeLines(w, "  ", refused.Text)
 	}
 }
@@ -82,13 +85,13 @@ func writeListeners(w io.Writer, listeners []control.Listener) {
 
 // facts returns the block of names and values.
 func facts(s control.Status, now time.Time) [][2]string {
-	capture := fmt.Sprintf("%s, mode %s, fail %s, %s", s.Capture.State, s.Capture.Mode, s.Capture.Fail, count(s.Capture.Programs, "program"))
+	capture := fmt.Sprintf("%s, mode %s, fail %s", s.Capture.State, s.Capture.Mode, s.Capture.Fail)
 	if s.Capture.State != control.CaptureOff {
 		capture += fmt.Sprintf(", heartbeat %s ago", elapsed(time.Duration(s.Capture.HeartbeatAgeMS)*time.Millisecond))
 	}
-	resolvers := "no resolvers captured"
+	resolvers := "queries are not captured: no resolver is known"
 	if len(s.DNS.Resolvers) > 0 {
-		resolvers = strings.Join(s.DNS.Resolvers, " ")
+		resolvers = "queries to " + strings.Join(s.DNS.Resolvers, ", ") + " are captured"
 	}
 	loaded := "none loaded yet"
 	if s.Config.Hash != "" {
@@ -98,8 +101,8 @@ func facts(s control.Status, now time.Time) [][2]string {
 		{"mesh", fmt.Sprintf("%s, %s, %s", cmp.Or(s.Mesh, "none configured"), count(s.Services, "service"), count(s.Endpoints, "endpoint"))},
 		{"connections", fmt.Sprintf("%d open, %d since start", s.Connections.Open, s.Connections.OpenedTotal)},
 		{"capture", capture},
-		{"cgroup", cmp.Or(s.Capture.Cgroup, "-")},
-		{"dns", resolvers + ", " + count(s.DNS.Queries, "query")},
+		{"cgroup", fmt.Sprintf("%s, %s attached", cmp.Or(s.Capture.Cgroup, "none"), count(s.Capture.Programs, "kernel program"))},
+		{"dns", fmt.Sprintf("%s, %d since start", resolvers, s.DNS.Queries)},
 		{"config", loaded},
 		{"meshd", fmt.Sprintf("%s, pid %d, up %s", s.Version, s.PID, elapsed(now.Sub(s.Started)))},
 	}

@@ -20,7 +20,8 @@ var versionCommand = command{
 	kind:    noun,
 	summary: "the version of meshctl, and of the meshd that runs",
 	help: `
-They differ between an upgrade of the files and the restart of meshd.`,
+They differ between an upgrade of the files and the restart of meshd. When
+meshd does not answer, its version is shown as - and the exit code is still 0.`,
 	example: "meshctl version",
 	setup: noFlags(func(ctx context.Context, p *program) error {
 		asking, cancel := context.WithTimeout(ctx, 2*time.Second) // a hung meshd must not keep the answer back
@@ -33,6 +34,7 @@ They differ between an upgrade of the files and the restart of meshd.`,
 		fmt.Fprintln(p.Stdout, "meshctl", v.Meshctl)
 		if err != nil {
 			fmt.Fprintln(p.Stdout, "meshd   -")
+			fmt.Fprintln(p.Stderr, "meshctl: "+printable(err.Error()))
 			return nil
 		}
 		fmt.Fprintln(p.Stdout, "meshd  ", printable(v.Meshd))

@@ -43,7 +43,11 @@ func (b backend) Status() control.Status {
 		s.DNS.Resolvers = append(s.DNS.Resolvers, netip.AddrPortFrom(r, 53).String())
 	}
 	for _, socket := range d.sockets.Sockets() {
-		s.Listeners = append(s.Listeners, control.Listener{Name: socket.Name, Address: socket.Address})
+		address := socket.Address
+		if socket.Network == "udp" {
+			address += "/udp"
+		}
+		s.Listeners = append(s.Listeners, control.Listener{Name: socket.Name, Address: address})
 	}
 	if len(s.Problems) > 0 {
 		s.State = control.StateDegraded
@@ -61,6 +65,12 @@ func (d *daemon) problems() []control.Problem {
 		all = append(all, control.Problem{
 			What: fmt.Sprintf("only %d of %d kernel programs are attached: something else has detached them", have, want),
 			Fix:  "systemctl restart meshd, then look for the other tool: bpftool cgroup tree " + d.cgroup,
+		})
+	}
+	if !d.owner.beats() {
+		all = append(all, control.Problem{
+			What: "the kernel programs get no heartbeat, so they decide as if meshd were dead",
+			Fix:  "journalctl -u meshd -e; systemctl restart meshd",
 		})
 	}
 	if failure := d.probe.failure.Load(); failure != nil {
@@ -87,7 +97,7 @@ func (d *daemon) captureState() control.Capture {
 		Cgroup: d.cgroup, Programs: have, HeartbeatAgeMS: age.Milliseconds(),
 	}
 	switch {
-	case have < want || err != nil || d.probe.failure.Load() != nil:
+	case have < want || err != nil || !d.owner.beats() || d.probe.failure.Load() != nil:
 		c.State = control.CaptureDegraded
 	case capture.Mode == mesh.CaptureOff:
 		c.State = control.CaptureOff

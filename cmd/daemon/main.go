@@ -47,7 +47,7 @@ func meshctlEnv() ctl.Env {
 		Cleanup:  cleanUp,
 	}
 	if width, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
-		env.IsTerminal, env.Width = true, width
+		env.IsTerminal, env.Width = term.IsTerminal(int(os.Stderr.Fd())), width
 	}
 	return env
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +26,9 @@ const beatInterval = 500 * time.Millisecond
 type ownership struct {
 	lock *os.File
 	last atomic.Int64 // Unix nanoseconds of the last heartbeat
+
+	mu     sync.Mutex
+	silent bool // meshd is about to end and beats no more
 }
 
 // takeOwnership fails when another meshd owns the host, and then names it.
@@ -82,13 +86,11 @@ func (o *ownership) beat(ctx context.Context, kernel *bpf.Kernel, log *slog.Logg
 	ticks := time.NewTicker(beatInterval)
 	defer ticks.Stop()
 	for {
-		switch err := kernel.Beat(); {
+		switch err := o.beatOnce(kernel); {
 		case errors.Is(err, bpf.ErrSuperseded):
 			return err
 		case err != nil:
 			log.Error("heartbeat failed", "error", err)
-		default:
-			o.last.Store(time.Now().UnixNano())
 		}
 		select {
 		case <-ctx.Done():
@@ -96,6 +98,27 @@ func (o *ownership) beat(ctx context.Context, kernel *bpf.Kernel, log *slog.Logg
 		case <-ticks.C:
 		}
 	}
+}
+
+func (o *ownership) beatOnce(kernel *bpf.Kernel) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.silent {
+		return nil
+	}
+	err := kernel.Beat()
+	if err == nil {
+		o.last.Store(time.Now().UnixNano())
+	}
+	return err
+}
+
+// silence makes the kernel programs take meshd for dead from now on.
+func (o *ownership) silence(kernel *bpf.Kernel) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.silent = true
+	return kernel.Silence()
 }
 
 // beats says whether the heartbeat is as young as the kernel programs want it.

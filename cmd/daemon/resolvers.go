@@ -31,22 +31,27 @@ type resolvers struct {
 	log     *slog.Logger
 
 	mu      sync.Mutex
-	addrs   []netip.Addr
-	serving []*serving
+	wanted  []netip.Addr // as the file named them when they were last served
+	serving []*serving   // by slot
 }
 
-// serving is one binding and what ends it.
+// serving is one slot: a binding and what ends it.
 type serving struct {
+	addr    netip.Addr
 	binding dns.Binding
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
-// list returns the resolvers that are served; the index is the offset of the port.
+// list returns the resolvers that are served, by slot: the offset of the port.
 func (r *resolvers) list() []netip.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.addrs)
+	var addrs []netip.Addr
+	for _, s := range r.serving {
+		addrs = append(addrs, s.addr)
+	}
+	return addrs
 }
 
 // serve makes the resolvers that the file names the ones that are served, and says whether they differ from before.
@@ -58,20 +63,27 @@ func (r *resolvers) serve(ctx context.Context) (changed bool, err error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if slices.Equal(addrs, r.addrs) {
+	if slices.Equal(addrs, r.wanted) {
 		return false, nil
 	}
 	// A slot whose resolver stays is left alone. The others end first, because a new one may want their port.
 	keep := 0
-	for keep < min(len(addrs), len(r.addrs)) && addrs[keep] == r.addrs[keep] {
+	for keep < min(len(addrs), len(r.serving)) && addrs[keep] == r.serving[keep].addr {
 		keep++
 	}
 	r.end(keep)
+	r.wanted = addrs[:keep]
 	for _, addr := range addrs[keep:] {
-		if err := r.begin(ctx, addr); err != nil {
+		err := r.begin(ctx, addr)
+		if lacksFamily(err) {
+			r.log.Warn("resolver not served, its family has no loopback address", "resolver", addr)
+			continue
+		}
+		if err != nil {
 			return true, err
 		}
 	}
+	r.wanted = addrs
 	r.log.Info("resolvers served", "resolvers", addrs)
 	return true, nil
 }
@@ -94,12 +106,12 @@ func (r *resolvers) begin(ctx context.Context, addr netip.Addr) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	s := &serving{
+		addr:    addr,
 		binding: dns.Binding{Resolver: netip.AddrPortFrom(addr, 53), UDP: udp, TCP: tcp},
 		cancel:  cancel,
 		done:    make(chan struct{}),
 	}
 	r.serving = append(r.serving, s)
-	r.addrs = append(r.addrs, addr)
 	go func() {
 		defer close(s.done)
 		if err := r.server.Serve(ctx, s.binding); err != nil {
@@ -117,7 +129,7 @@ func (r *resolvers) end(first int) {
 		s.binding.UDP.Close()
 		s.binding.TCP.Close()
 	}
-	r.serving, r.addrs = r.serving[:first], r.addrs[:first]
+	r.serving = r.serving[:first]
 }
 
 // close ends all slots.

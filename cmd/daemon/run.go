@@ -45,8 +45,12 @@ type daemon struct {
 	workloads *workloads
 	outbound  *proxy.Outbound
 	resolvers *resolvers
+	control   *control.Server
 	probe     *prober
 	queries   atomic.Uint64
+
+	outboundListeners []*net.TCPListener
+	controlListener   *net.UnixListener
 
 	changing  sync.Mutex // held while the configuration or the rules change
 	loaded    atomic.Pointer[loaded]
@@ -95,91 +99,98 @@ func Run(ctx context.Context, env Env, args []string) int {
 	return ctl.ExitFailure
 }
 
-// run is the life of meshd, from top to bottom.
+// run is the life of meshd, from top to bottom. Nothing decides for an application before everything that it leads to is
+// there: parts, listeners, rules, and only then the kernel programs.
 func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
-	d.owner, err = takeOwnership(d.options.runDir)
-	if err != nil {
+	if d.owner, err = takeOwnership(d.options.runDir); err != nil {
 		return err
 	}
 	defer d.owner.release()
-
+	d.metrics = observe.New(build().metrics())
 	d.sockets = listen.New(systemd.Inherited(d.env.Getenv))
 	defer d.sockets.Close()
-	d.metrics = observe.New(build().metrics())
-
 	if err := d.openKernel(first); err != nil {
 		return err
 	}
-	defer d.kernel.Close()
-	defer d.cgroups.Close()
-	d.workloads = newWorkloads(d.cgroups, d.snapshots)
-	d.probe = d.newProber()
-
-	if err := d.newProxy(); err != nil {
+	defer d.closeKernel()
+	if err := d.makeParts(); err != nil {
 		return err
 	}
-	if err := d.newResolvers(); err != nil {
-		return err
-	}
-	server := control.New(backend{d}, control.Config{Group: meshdGroup(), Log: d.log})
 
-	// Listeners, rules and programs, in this order: nothing decides for an application before all of it is there.
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // what serves goes on while a stop drains
 	defer stop()
-	listeners, err := d.listenOutbound(ctx)
-	if err != nil {
-		return err
-	}
-	socket, err := d.sockets.Unix("control", d.controlSocket(), 0o660, meshdGroup())
-	if err != nil {
-		return err
-	}
-	if _, err := d.resolvers.serve(serving); err != nil {
-		return err
-	}
 	defer d.resolvers.close()
+	if err := d.listen(serving); err != nil {
+		return err
+	}
 	if err := d.apply(serving, first); err != nil {
 		return err
 	}
-	defer d.running.Wait()
-	defer d.hide()
-	defer stop()
+	defer d.retire(stop)
 	if err := d.kernel.Commit(); err != nil {
 		return err
 	}
-	for _, name := range d.sockets.Leftover() {
-		d.tell("listeners", d.notifier.RemoveFDs(name))
+	life := d.serve(serving)
+	defer life.end()
+	if err := d.probe.try(ctx); err != nil {
+		life.end()
+		return errors.Join(fmt.Errorf("the kernel programs are attached but do not capture: %w; meshctl check", err), d.withdraw())
 	}
 
-	life := newLife(serving)
-	for _, l := range listeners {
+	d.ready(first)
+	err = life.wait(ctx)
+	d.drain()
+	return err
+}
+
+// makeParts makes everything that works on connections, queries and calls.
+func (d *daemon) makeParts() error {
+	d.workloads = newWorkloads(d.cgroups, d.snapshots)
+	d.probe = d.newProber()
+	d.control = control.New(backend{d}, control.Config{Group: meshdGroup(), Log: d.log})
+	return errors.Join(d.newProxy(), d.newResolvers())
+}
+
+// listen opens everything that does not depend on the mesh.
+func (d *daemon) listen(ctx context.Context) (err error) {
+	if d.outboundListeners, err = d.listenOutbound(ctx); err != nil {
+		return err
+	}
+	if d.controlListener, err = d.sockets.Unix("control", d.controlSocket(), 0o660, meshdGroup()); err != nil {
+		return err
+	}
+	_, err = d.resolvers.serve(ctx)
+	return err
+}
+
+// serve starts everything that goes on until the end.
+func (d *daemon) serve(ctx context.Context) *life {
+	life := newLife(ctx)
+	for _, l := range d.outboundListeners {
 		life.must("outbound", func(ctx context.Context) error { return d.outbound.Serve(ctx, l) })
 	}
-	life.must("control", func(ctx context.Context) error { return server.Serve(ctx, socket) })
+	life.must("control", func(ctx context.Context) error { return d.control.Serve(ctx, d.controlListener) })
 	life.must("cgroups", d.cgroups.Run)
 	life.must("heartbeat", func(ctx context.Context) error { return d.owner.beat(ctx, d.kernel, d.log) })
 	life.do(d.followCgroups)
 	life.do(d.serveReloads)
 	life.do(d.reloadOnHangup)
 	life.do(func(ctx context.Context) { d.resolvers.follow(ctx, d.reapply) })
-	if err := d.probe.try(ctx); err != nil {
-		life.end()
-		return errors.Join(fmt.Errorf("the kernel programs are attached but do not capture: %w; meshctl check", err), d.withdraw())
-	}
 	life.do(func(ctx context.Context) { d.probe.watch(ctx, d.probeChanged) })
 	life.do(func(ctx context.Context) {
 		systemd.RunWatchdog(ctx, d.notifier, systemd.WatchdogInterval(d.env.Getenv), d.owner.beats, d.log)
 	})
+	return life
+}
 
+// ready says that meshd is there.
+func (d *daemon) ready(c *config.Config) {
+	for _, name := range d.sockets.Leftover() {
+		d.tell("listeners", d.notifier.RemoveFDs(name))
+	}
 	d.metrics.Reload(true)
-	d.storeListeners()
 	d.tell("ready", d.notifier.Ready(d.statusLine()))
-	d.log.Info("meshd is ready", "host", first.Host.Name, "mesh", first.Catalog.Mesh.Name, "services", len(first.Catalog.Services), "config", first.Hash)
-
-	err = life.wait(ctx)
-	d.drain(listeners)
-	life.end()
-	return err
+	d.log.Info("meshd is ready", "host", c.Host.Name, "mesh", c.Catalog.Mesh.Name, "services", len(c.Catalog.Services), "config", c.Hash)
 }
 
 // openKernel loads the kernel programs and reads the cgroups that they will look at.
@@ -256,28 +267,18 @@ func (d *daemon) newResolvers() error {
 	return err
 }
 
+func (d *daemon) closeKernel() {
+	if err := errors.Join(d.kernel.Close(), d.cgroups.Close()); err != nil {
+		d.log.Warn("kernel not let go of", "error", err)
+	}
+}
+
 // withdraw undoes a Commit of a start that then fails, unless an earlier meshd had attached the programs.
 func (d *daemon) withdraw() error {
 	if d.kernel.Adopted() {
 		return nil
 	}
 	return errors.Join(d.kernel.Close(), bpf.Withdraw(d.options.bpfDir))
-}
-
-// drain stops accepting, at which the kernel programs go over to what `fail` says, and waits for what is open.
-func (d *daemon) drain(listeners []*net.TCPListener) {
-	d.draining.Store(true)
-	d.tell("stopping", d.notifier.Stopping())
-	for _, l := range listeners {
-		l.Close()
-	}
-	open := len(d.outbound.Connections())
-	d.log.Info("meshd stops", "open_connections", open, "patience", d.options.drain)
-	ctx, cancel := context.WithTimeout(context.Background(), d.options.drain)
-	defer cancel()
-	if err := d.outbound.Drain(ctx); err != nil {
-		d.log.Warn("connections reset", "error", err)
-	}
 }
 
 func (d *daemon) controlSocket() string {

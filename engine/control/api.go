@@ -129,7 +129,7 @@ type EndpointList struct {
 	Endpoints     []Endpoint `json:"endpoints"`
 }
 
-// Endpoint is an endpoint with what this host knows of it. The totals start with meshd.
+// Endpoint is an endpoint with what this host knows of it.
 type Endpoint struct {
 	Service     string         `json:"service"`
 	Name        string         `json:"name"`
@@ -138,7 +138,7 @@ type Endpoint struct {
 	Weight      uint32         `json:"weight"`
 	Tags        []string       `json:"tags"`
 	Active      int            `json:"active"`          // open connections from this host
-	Connected   uint64         `json:"connected_total"` // connects that succeeded
+	Connected   uint64         `json:"connected_total"` // connects that succeeded since meshd learned of the endpoint
 	Failed      uint64         `json:"failed_total"`    // connects that did not
 	LastFailure *Failure       `json:"last_failure,omitempty"`
 }
@@ -180,7 +180,7 @@ type Connection struct {
 	Client              netip.AddrPort  `json:"client"`
 	OriginalDestination netip.AddrPort  `json:"original_destination"` // what the application dialled
 	Destination         string          `json:"destination"`          // a service
-	Endpoint            string          `json:"endpoint"`             // empty while connecting
+	Endpoint            string          `json:"endpoint"`             // that is connected or tried; empty before the first try
 	EndpointAddress     netip.AddrPort  `json:"endpoint_address"`
 	Sent                uint64          `json:"bytes_sent"`     // from the application
 	Received            uint64          `json:"bytes_received"` // to the application

@@ -68,8 +68,8 @@ func (s Status) arranged() Status {
 	s.Problems = notNil(slices.Clone(s.Problems))
 	if s.Config.LastError != nil {
 		s.Problems = append(s.Problems, Problem{
-			What: "the configuration on disk was refused; the one loaded before still runs",
-			Fix:  "meshctl validate, correct what it shows, meshctl reload",
+			What: "the configuration on disk was refused at the last reload; the one loaded before still runs",
+			Fix:  "correct what meshctl validate shows, then meshctl reload",
 		})
 	}
 	s.Config.Files = notNil(slices.Sorted(slices.Values(s.Config.Files)))

@@ -101,6 +101,7 @@ func get[T any](ctx context.Context, c *Client, a access, path string, query url
 		refused := &Error{Status: response.StatusCode}
 		if err := decoder.Decode(refused); err != nil || refused.Message == "" {
 			refused.Message = fmt.Sprintf("meshd at %s answered %s", c.path, response.Status)
+			refused.Hint = "is it meshd? journalctl -u meshd -e"
 		}
 		return document, refused
 	}
@@ -118,7 +119,7 @@ func (c *Client) explain(err error) error {
 	dial, isDial := errors.AsType[*net.OpError](err)
 	switch {
 	case errors.Is(err, context.Canceled):
-		return err
+		return fmt.Errorf("interrupted: %w", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %s is for root and the members of its group: %s", ErrDenied, c.path, joinGroup)
 	case isDial && dial.Op == "dial" && !dial.Timeout():

@@ -86,7 +86,7 @@ func (s *Server) Serve(ctx context.Context, l *net.UnixListener) error {
 	case <-ctx.Done():
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closingTimeout)
 		defer cancel()
-		srv.Shutdown(closing) // what is left after it is closed below
+		_ = srv.Shutdown(closing) // what is left after it is closed below
 		<-served
 	}
 	srv.Close()

@@ -142,7 +142,7 @@ func (q *query) reply(code dnsmessage.RCode) dnsmessage.Message {
 	}
 	if q.edns {
 		opt := dnsmessage.Resource{Body: &dnsmessage.OPTResource{}}
-		opt.Header.SetEDNS0(ednsPayload, code, q.dnssec)
+		_ = opt.Header.SetEDNS0(ednsPayload, code, q.dnssec) // always nil
 		m.Additionals = []dnsmessage.Resource{opt}
 	}
 	return m

@@ -69,7 +69,7 @@ type Outbound struct {
 	forced context.Context // ends the dials when the drain has no patience left
 	ids    atomic.Uint64
 	opened atomic.Uint64 // connections to a service of the mesh, since start
-	live   sync.Map // of *conn, without values: concurrent connections do not wait for each other or for a reader
+	live   sync.Map      // of *conn, without values: concurrent connections do not wait for each other or for a reader
 }
 
 // New returns an Outbound that accepts nothing yet.

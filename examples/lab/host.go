@@ -196,3 +196,7 @@ func (h *Host) spawn(cmd *exec.Cmd, group cgroup) error {
 
 // searchPath is the PATH of every process in a lab.
 const searchPath = "PATH=" + binFolder + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// CopyConfiguration makes the configuration that now stands in the lab's folder the one of the host, as Up did. A meshd
+// that runs has to be told to reload it.
+func (h *Host) CopyConfiguration() error { return h.Do(copyConfiguration) }

@@ -111,8 +111,17 @@ func writeFiles(host hostState, resolver netip.Addr, meshd string) error {
 	return copyConfiguration()
 }
 
-// copyConfiguration copies the configuration of the lab to where meshd looks for it.
+// copyConfiguration makes the configuration of the lab the one that meshd finds.
 func copyConfiguration() error {
+	before, err := filepath.Glob("/etc/meshd/mesh.d/*.hcl")
+	if err != nil {
+		return err
+	}
+	for _, path := range before {
+		if err := os.Remove(path); err != nil {
+			return err
+		}
+	}
 	paths, err := filepath.Glob(labFolder + "/mesh.d/*.hcl")
 	if err != nil {
 		return err

@@ -71,6 +71,11 @@ func (h *Host) launch(ctx context.Context, file *unitFile) (*Unit, error) {
 	} else if len(pids) > 0 {
 		return nil, fmt.Errorf("it runs already: processes %v", pids)
 	}
+	// Every start gets a cgroup of its own, as with systemd. Besides, Linux 6.18 kills what is started into a cgroup
+	// that was once killed, when the group of the starting process was not.
+	if err := group.destroy(); err != nil {
+		return nil, err
+	}
 	account, err := credential(file.user)
 	if err != nil {
 		return nil, err

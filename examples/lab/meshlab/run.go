@@ -20,6 +20,7 @@ const usage = `meshlab makes many hosts on one machine, to play with a mesh. It 
   meshlab exec HOST [-unit U] -- CMD  run a command on a host, in the cgroup of a unit or of a login session
   meshlab start HOST UNIT             start DIR/units/HOST/UNIT, or meshd.service
   meshlab stop HOST UNIT              stop a unit
+  meshlab sync                        copy DIR's configuration to every host again, and reload meshd there
   meshlab logs HOST UNIT              show what a unit has written
   meshlab queries                     show what the resolver of the lab was asked
   meshlab down [-all]                 end a lab and everything in it
@@ -53,6 +54,7 @@ var verbs = map[string]func(*program, context.Context, []string) error{
 	"exec":    (*program).exec,
 	"start":   (*program).start,
 	"stop":    (*program).stop,
+	"sync":    (*program).sync,
 	"logs":    (*program).logs,
 	"queries": (*program).queries,
 	"down":    (*program).down,

@@ -66,6 +66,30 @@ func (p *program) stop(_ context.Context, args []string) error {
 	return host.Stop(values[1])
 }
 
+// sync brings a configuration that was edited in the folder of the lab to every host.
+func (p *program) sync(ctx context.Context, args []string) error {
+	if _, err := p.parse(flag.NewFlagSet("sync", flag.ContinueOnError), args); err != nil {
+		return err
+	}
+	l, err := p.open()
+	if err != nil {
+		return err
+	}
+	var failed []error
+	for _, host := range l.Hosts() {
+		if err := host.CopyConfiguration(); err != nil {
+			return err
+		}
+		fmt.Fprintf(p.stdout, "%s# meshctl reload\n", host.Name())
+		reload := host.Command(ctx, "", "meshctl", "reload")
+		reload.Stdout, reload.Stderr = p.stdout, p.stderr
+		if err := reload.Run(); err != nil {
+			failed = append(failed, fmt.Errorf("reload meshd on host %s: %w", host.Name(), err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // logs shows what a unit has written since the lab is up.
 func (p *program) logs(_ context.Context, args []string) error {
 	values, err := p.parse(flag.NewFlagSet("logs", flag.ContinueOnError), args, "HOST", "UNIT")

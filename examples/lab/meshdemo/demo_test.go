@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/meshd/meshd/examples/lab"
+)
+
+const example = "../../01-two-hosts"
+
+// meshd returns the binary to show: that of MESHD_BINARY, or one that is built now.
+func meshd(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("MESHD_BINARY"); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "meshd")
+	build := exec.Command("go", "build", "-o", path, "github.com/meshd/meshd/cmd/meshd")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return path
+}
+
+// gone checks that nothing of a lab is left.
+func gone(t *testing.T, name string) {
+	t.Helper()
+	if _, err := lab.Open(name); !errors.Is(err, lab.ErrNotFound) {
+		t.Errorf("lab %s is left: %v", name, err)
+	}
+}
+
+// TestDemo runs every step: each fails unless what it shows is true.
+func TestDemo(t *testing.T) {
+	const name = "demo-test"
+	var shown, complaint bytes.Buffer
+	if code := run(t.Context(), &shown, &complaint, []string{"-meshd", meshd(t), "-dir", example, "-name", name}); code != 0 {
+		t.Fatalf("exit code %d\n%s\n%s", code, shown.String(), complaint.String())
+	}
+	if !strings.HasSuffix(shown.String(), "\ndemo: ok\n") {
+		t.Errorf("it does not end well:\n%s", shown.String())
+	}
+	gone(t, name)
+}
+
+// TestInterrupted interrupts the demo as soon as it has shown its first command.
+func TestInterrupted(t *testing.T) {
+	const name = "demo-interrupted"
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	var complaint bytes.Buffer
+	shown := writerFunc(func(text []byte) (int, error) {
+		if bytes.Contains(text, []byte("systemctl start")) {
+			interrupt()
+		}
+		return len(text), nil
+	})
+	if code := run(ctx, shown, &complaint, []string{"-meshd", meshd(t), "-dir", example, "-name", name}); code != 1 {
+		t.Errorf("exit code %d", code)
+	}
+	if got := complaint.String(); got != "demo: interrupted\n" {
+		t.Errorf("it says %q", got)
+	}
+	gone(t, name)
+}
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(text []byte) (int, error) { return f(text) }
