@@ -5,7 +5,7 @@ SHELL := bash
 .NOTPARALLEL:
 
 # bin/ has the programs of this machine, bin/linux-ARCH/ those of `make build GOARCH=ARCH`.
-BIN := $(if $(filter-out $(shell go env GOHOSTARCH),$(GOARCH)),bin/linux-$(GOARCH),bin)
+BIN := $(if $(filter-out $(shell go env GOHOSTARCH 2>/dev/null),$(GOARCH)),bin/linux-$(GOARCH),bin)
 
 # The race detector needs a C compiler; the others are the programs that the examples and the tests run.
 PACKAGES := ca-certificates curl gcc git libc6-dev nginx redis-server redis-tools
@@ -13,7 +13,7 @@ GEN_PACKAGES := clang-19 libbpf-dev linux-libc-dev llvm-19
 GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o
 
 # Packages with tests that the race detector would make meaningless, like those that count allocations.
-WITHOUT_RACE := $(addprefix ./,$(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' cmd engine))))
+WITHOUT_RACE = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' .)))
 GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 9m
 
 .PHONY: help deps deps-gen build demo lab test gen gen-check lint clean

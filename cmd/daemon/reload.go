@@ -125,21 +125,26 @@ func (d *daemon) followCgroups(ctx context.Context) {
 	}
 }
 
-// watchFiles reloads when the files of a static discovery change, if the configuration wants that.
+// watchFiles reloads when the files of a static discovery change, if the configuration wants that. A watch that is
+// already right goes on: what is written while one ends and the next begins would be missed.
 func (d *daemon) watchFiles(ctx context.Context, c *config.Config) {
-	if d.stopWatch != nil {
-		d.stopWatch()
-		d.stopWatch = nil
+	var globs []string
+	if c.Static.Watch {
+		globs = c.Static.Files
 	}
-	if !c.Static.Watch {
+	if slices.Equal(globs, d.watched) {
 		return
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	globs := slices.Clone(c.Static.Files)
-	d.stopWatch = cancel
+	if d.stopWatch != nil {
+		d.stopWatch()
+	}
+	d.watched, d.stopWatch = globs, nil
+	if len(globs) == 0 {
+		return
+	}
+	ctx, d.stopWatch = context.WithCancel(ctx)
 	d.running.Go(func() {
-		err := static.Watch(ctx, globs, 0, func() { d.requestReload() })
-		if err != nil && ctx.Err() == nil {
+		if err := static.Watch(ctx, globs, 0, d.requestReload); err != nil && ctx.Err() == nil {
 			d.log.Error("files not watched", "files", globs, "error", err)
 		}
 	})
@@ -170,23 +175,6 @@ func textOf(diagnostics *config.Diagnostics) string {
 		return diagnostics.Error()
 	}
 	return text.String()
-}
-
-// storeListeners has the service manager keep the listeners over a restart, so that clients wait instead of failing.
-func (d *daemon) storeListeners() {
-	files, err := d.sockets.Files()
-	if err != nil {
-		d.log.Warn("listeners not stored", "error", err)
-		return
-	}
-	var errs []error
-	for name, of := range files {
-		errs = append(errs, d.notifier.StoreFDs(name, of...))
-		for _, f := range of {
-			f.Close()
-		}
-	}
-	d.tell("listeners", errors.Join(errs...))
 }
 
 // tell logs that the service manager could not be told something.

@@ -55,7 +55,9 @@ type daemon struct {
 	changing  sync.Mutex // held while the configuration or the rules change
 	loaded    atomic.Pointer[loaded]
 	reloads   chan struct{}
+	watched   []string // what stopWatch ends the watch of
 	stopWatch context.CancelFunc
+	stored    map[string][]string // listeners that the service manager keeps, by name
 	page      *page
 	draining  atomic.Bool
 	running   sync.WaitGroup // everything that apply starts
@@ -81,6 +83,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 		started:   time.Now(),
 		snapshots: &snapshot.Store{},
 		reloads:   make(chan struct{}, 1),
+		stored:    map[string][]string{},
 	}
 	first, diagnostics := d.load()
 	if first == nil {
