@@ -34,7 +34,7 @@ build: ## build bin/meshd, bin/meshctl and bin/meshlab; GOARCH=arm64: into bin/l
 	@ln -sfn meshd $(BIN)/meshctl
 
 demo: deps build ## show on this machine, as root, what meshd does for two hosts
-	@bin/meshdemo examples/01-two-hosts
+	@bin/meshdemo
 
 lab: deps build ## bring two hosts up on this machine, as root, to play with
 	@bin/meshlab up examples/01-two-hosts

@@ -64,7 +64,7 @@ func checkCgroup() control.CheckResult {
 func checkBPFFS() control.CheckResult {
 	const name, path = "bpffs", "/sys/fs/bpf"
 	var fs unix.Statfs_t
-	if err := unix.Statfs(path, &fs); err != nil || int64(fs.Type) != unix.BPF_FS_MAGIC {
+	if err := unix.Statfs(path, &fs); err != nil || fs.Type != unix.BPF_FS_MAGIC {
 		return fails(name, "mount -t bpf bpf "+path, "no bpffs at %s, where meshd pins its programs", path)
 	}
 	return ok(name, "mounted at %s", path)

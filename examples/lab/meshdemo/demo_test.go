@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -40,7 +41,7 @@ func gone(t *testing.T, name string) {
 
 // TestDemo runs every step: each fails unless what it shows is true.
 func TestDemo(t *testing.T) {
-	const name = "demo-test"
+	name := fmt.Sprint("demo-test-", os.Getpid())
 	var shown, complaint bytes.Buffer
 	if code := run(t.Context(), &shown, &complaint, []string{"-meshd", meshd(t), "-dir", example, "-name", name}); code != 0 {
 		t.Fatalf("exit code %d\n%s\n%s", code, shown.String(), complaint.String())
@@ -53,7 +54,7 @@ func TestDemo(t *testing.T) {
 
 // TestInterrupted interrupts the demo as soon as it has shown its first command.
 func TestInterrupted(t *testing.T) {
-	const name = "demo-interrupted"
+	name := fmt.Sprint("demo-interrupted-", os.Getpid())
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	var complaint bytes.Buffer

@@ -30,6 +30,10 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) (code int
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}
+	if flags.NArg() > 0 {
+		fmt.Fprintf(stderr, "demo: unexpected argument %q: see -h\n", flags.Arg(0))
+		return 2
+	}
 	hosts, err := lab.Up(ctx, lab.Config{Dir: *dir, Meshd: *meshd, Name: *name})
 	if err != nil {
 		fmt.Fprintln(stderr, "demo:", err)
