@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/mesh"
 )
 
 // pinVersion names the layout of the maps that other releases may find pinned.
@@ -238,7 +240,7 @@ func (o *meshObjects) byName() map[string]*ebpf.Map {
 		meshMapCgroups: o.Cgroups, meshMapExcludedUsers: o.ExcludedUsers, meshMapExcludedPorts: o.ExcludedPorts,
 		meshMapExcludedCidrs: o.ExcludedCidrs, meshMapResolvers: o.Resolvers, meshMapResolverSlots: o.ResolverSlots,
 		meshMapReservedPorts: o.ReservedPorts, meshMapSkMeta: o.SkMeta, meshMapFlowOrig: o.FlowOrig,
-		meshMapEvents: o.Events,
+		meshMapEvents: o.Events, meshMapRefusals: o.Refusals,
 	}
 }
 
@@ -274,6 +276,28 @@ func cgroupID(path string) (uint64, error) {
 		return 0, fmt.Errorf("stat cgroup %s: %w", path, err)
 	}
 	return st.Ino, nil
+}
+
+// Leftover says what pinned programs do when no meshd runs: found is false when there are none. It needs the same rights
+// as Open.
+func Leftover(dir string) (fail mesh.FailMode, found bool, err error) {
+	path := filepath.Join(dir, pinVersion, meshMapCfg)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return "", false, nil
+	}
+	m, err := ebpf.LoadPinnedMap(path, &ebpf.LoadPinOptions{ReadOnly: true})
+	if err != nil {
+		return "", true, fmt.Errorf("open pinned map %s: %w", meshMapCfg, err)
+	}
+	defer m.Close()
+	var c meshConfig
+	if err := m.Lookup(uint32(0), &c); err != nil {
+		return "", true, fmt.Errorf("read pinned map %s: %w", meshMapCfg, err)
+	}
+	if c.Fail == meshFailFAIL_CLOSED {
+		return mesh.FailClosed, true, nil
+	}
+	return mesh.FailOpen, true, nil
 }
 
 // Withdraw detaches the programs and removes their pins: the way back when a start fails after Commit, and what

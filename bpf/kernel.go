@@ -186,33 +186,6 @@ func (k *Kernel) listenerKey(l *net.TCPListener) meshListenerKey {
 	return key
 }
 
-// Events returns how often each thing has happened since the programs were first attached.
-func (k *Kernel) Events() (map[string]uint64, error) {
-	counts := make(map[string]uint64, len(eventNames))
-	for i, name := range eventNames {
-		var perCPU []uint64
-		if err := k.objects.Events.Lookup(uint32(i), &perCPU); err != nil {
-			return nil, fmt.Errorf("read event %s: %w", name, err)
-		}
-		for _, n := range perCPU {
-			counts[name] += n
-		}
-	}
-	return counts, nil
-}
-
-var eventNames = [meshEventEVENT_COUNT]string{
-	meshEventEVENT_PROXIED:         "proxied",
-	meshEventEVENT_DIRECT_MODE:     "direct_by_rule",
-	meshEventEVENT_DIRECT_FAILOPEN: "direct_fail_open",
-	meshEventEVENT_REFUSED_PORT:    "refused_port",
-	meshEventEVENT_REFUSED_EMPTY:   "refused_no_endpoint",
-	meshEventEVENT_REFUSED_DEAD:    "refused_fail_closed",
-	meshEventEVENT_NAMES:           "dns_query",
-	meshEventEVENT_BIND_DENIED:     "bind_denied",
-	meshEventEVENT_FLOW_LOST:       "flow_lost",
-}
-
 // Close lets go of the programs and maps. What Commit attached stays attached and goes on deciding. Closing twice is
 // allowed.
 func (k *Kernel) Close() error {

@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"net"
@@ -327,5 +328,29 @@ func TestFeatures(t *testing.T) {
 		if f.Err != nil {
 			t.Errorf("%s: %v", f.Name, f.Err)
 		}
+	}
+}
+
+// TestRefusals wants what is refused in connect() to be told: no other part of meshd hears of it.
+func TestRefusals(t *testing.T) {
+	_, k, l, d := committed(t)
+	rules := simple(uint16(l.Addr().(*net.TCPAddr).Port))
+	empty := netip.MustParseAddrPort("[fd00:1::10]:80")
+	rules.Virtual = append(rules.Virtual, Virtual{Address: empty, Service: 2})
+	if err := k.Apply(rules); err != nil {
+		t.Fatal(err)
+	}
+	undeclared := netip.AddrPortFrom(virtual.Addr(), 443)
+	for _, to := range []netip.AddrPort{undeclared, undeclared, empty, virtual} {
+		d.do(dial{Op: "tcp", V6: to.Addr().Is6(), To: []netip.AddrPort{to}})
+	}
+	got, err := k.Refusals()
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(got, func(a, b Refusal) int { return cmp.Compare(b.Count, a.Count) })
+	want := []Refusal{{undeclared, "refused_port", 2}, {empty, "refused_no_endpoint", 1}}
+	if !slices.Equal(got, want) {
+		t.Errorf("refusals %v, want %v", got, want)
 	}
 }

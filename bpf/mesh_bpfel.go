@@ -67,12 +67,13 @@ const (
 	meshEventEVENT_DIRECT_MODE     meshEvent = 1
 	meshEventEVENT_DIRECT_FAILOPEN meshEvent = 2
 	meshEventEVENT_REFUSED_PORT    meshEvent = 3
-	meshEventEVENT_REFUSED_EMPTY   meshEvent = 4
-	meshEventEVENT_REFUSED_DEAD    meshEvent = 5
-	meshEventEVENT_NAMES           meshEvent = 6
-	meshEventEVENT_BIND_DENIED     meshEvent = 7
-	meshEventEVENT_FLOW_LOST       meshEvent = 8
-	meshEventEVENT_COUNT           meshEvent = 9
+	meshEventEVENT_REFUSED_UDP     meshEvent = 4
+	meshEventEVENT_REFUSED_EMPTY   meshEvent = 5
+	meshEventEVENT_REFUSED_DEAD    meshEvent = 6
+	meshEventEVENT_NAMES           meshEvent = 7
+	meshEventEVENT_BIND_DENIED     meshEvent = 8
+	meshEventEVENT_FLOW_LOST       meshEvent = 9
+	meshEventEVENT_COUNT           meshEvent = 10
 )
 
 type meshFail uint32
@@ -135,6 +136,14 @@ type meshPortKey struct {
 	Port  uint16
 	Proto uint8
 	Pad   [5]uint8
+}
+
+type meshRefusal struct {
+	_    structs.HostLayout
+	Addr meshAddr
+	Port uint16
+	Pad  uint16
+	Why  meshEvent
 }
 
 type meshResolverKey struct {
@@ -216,6 +225,7 @@ const (
 	meshMapFlowOrig      = "flow_orig"
 	meshMapListeners     = "listeners"
 	meshMapOwn           = "own"
+	meshMapRefusals      = "refusals"
 	meshMapReservedPorts = "reserved_ports"
 	meshMapResolverSlots = "resolver_slots"
 	meshMapResolvers     = "resolvers"
@@ -308,6 +318,7 @@ type meshMapSpecs struct {
 	FlowOrig      *ebpf.MapSpec `ebpf:"flow_orig"`
 	Listeners     *ebpf.MapSpec `ebpf:"listeners"`
 	Own           *ebpf.MapSpec `ebpf:"own"`
+	Refusals      *ebpf.MapSpec `ebpf:"refusals"`
 	ReservedPorts *ebpf.MapSpec `ebpf:"reserved_ports"`
 	ResolverSlots *ebpf.MapSpec `ebpf:"resolver_slots"`
 	Resolvers     *ebpf.MapSpec `ebpf:"resolvers"`
@@ -354,6 +365,7 @@ type meshMaps struct {
 	FlowOrig      *ebpf.Map `ebpf:"flow_orig"`
 	Listeners     *ebpf.Map `ebpf:"listeners"`
 	Own           *ebpf.Map `ebpf:"own"`
+	Refusals      *ebpf.Map `ebpf:"refusals"`
 	ReservedPorts *ebpf.Map `ebpf:"reserved_ports"`
 	ResolverSlots *ebpf.Map `ebpf:"resolver_slots"`
 	Resolvers     *ebpf.Map `ebpf:"resolvers"`
@@ -375,6 +387,7 @@ func (m *meshMaps) Close() error {
 		m.FlowOrig,
 		m.Listeners,
 		m.Own,
+		m.Refusals,
 		m.ReservedPorts,
 		m.ResolverSlots,
 		m.Resolvers,

@@ -42,6 +42,21 @@ static __always_inline struct meta *remember(struct bpf_sock_addr *ctx, const st
 	return m;
 }
 
+/* refuse_service refuses a connection to a service, and keeps which: the program is told no more than any program whose
+ * connection is refused, and meshd never hears of it.
+ */
+static __always_inline int refuse_service(const struct dialled *d, enum event why)
+{
+	struct refusal key = {.addr = d->addr, .port = d->port, .why = why};
+	__u64 one = 1, *times = bpf_map_lookup_elem(&refusals, &key);
+
+	if (times)
+		__sync_fetch_and_add(times, 1);
+	else
+		bpf_map_update_elem(&refusals, &key, &one, BPF_ANY);
+	return refuse(why);
+}
+
 /* straight connects to a random endpoint of the service without meshd. */
 static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dialled *d, __u64 service,
 				    const struct service *s, enum event event)
@@ -55,7 +70,7 @@ static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dial
 		n = s->total - s->ipv4;
 	}
 	if (n == 0)
-		return refuse(EVENT_REFUSED_EMPTY);
+		return refuse_service(d, EVENT_REFUSED_EMPTY);
 	i = first + bpf_get_prandom_u32() % n;
 	barrier_var(i); /* or the compiler, which knows that i < 64, drops the mask that the verifier wants to see */
 	b = &s->backends[i & (MAX_BACKENDS - 1)];
@@ -118,13 +133,13 @@ static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, const struct c
 	if (is_kernel_thread() || is_bound_elsewhere(ctx))
 		return ALLOW;
 	if (!t)
-		return refuse(EVENT_REFUSED_PORT);
+		return refuse_service(d, EVENT_REFUSED_PORT);
 	if (!(t->flags & TARGET_PROBE) && is_own())
 		return ALLOW;
 
 	s = bpf_map_lookup_elem(&services, &t->service);
 	if (d->is_virtual && !(t->flags & TARGET_PROBE) && (!s || s->total == 0))
-		return refuse(EVENT_REFUSED_EMPTY);
+		return refuse_service(d, EVENT_REFUSED_EMPTY);
 	if (cfg->mode == MODE_OFF || is_excluded(cfg, &d->addr, d->port)) {
 		if (!d->is_virtual || !s)
 			return ALLOW;
@@ -140,20 +155,10 @@ static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, const struct c
 	if (alive)
 		return to_meshd(ctx, cfg, d, t->service, ipv4);
 	if (cfg->fail == FAIL_CLOSED)
-		return refuse(EVENT_REFUSED_DEAD);
+		return refuse_service(d, EVENT_REFUSED_DEAD);
 	if (!d->is_virtual || !s)
 		return ALLOW;
 	return straight(ctx, d, t->service, s, EVENT_DIRECT_FAILOPEN);
-}
-
-/* UDP to a virtual address is refused, so that QUIC clients fall back to TCP at once. */
-static __always_inline int refuse_virtual_udp(const union addr *dst)
-{
-	struct virtual_key key = {.addr = *dst};
-
-	if (!bpf_map_lookup_elem(&virtuals, &key) || is_kernel_thread())
-		return ALLOW;
-	return refuse(EVENT_REFUSED_PORT);
 }
 
 static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)

@@ -84,3 +84,11 @@ struct {
 	__type(key, enum event);
 	__type(value, __u64);
 } events SEC(".maps");
+
+/* How often connections to each destination were refused. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct refusal);
+	__type(value, __u64);
+} refusals SEC(".maps");

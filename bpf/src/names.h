@@ -35,6 +35,16 @@ static __always_inline void to_names(struct bpf_sock_addr *ctx, const struct con
 	count(EVENT_NAMES);
 }
 
+/* UDP to a virtual address is refused, so that QUIC clients fall back to TCP at once. */
+static __always_inline int refuse_virtual_udp(const union addr *dst)
+{
+	struct virtual_key key = {.addr = *dst};
+
+	if (!bpf_map_lookup_elem(&virtuals, &key) || is_kernel_thread())
+		return ALLOW;
+	return refuse(EVENT_REFUSED_UDP);
+}
+
 static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, bool v6)
 {
 	const struct config *cfg = enabled_config();
@@ -46,13 +56,8 @@ static __always_inline int on_sendmsg(struct bpf_sock_addr *ctx, bool v6)
 	if (!cfg || ctx->protocol != IPPROTO_UDP)
 		return ALLOW;
 	read_addr(ctx, v6, &dst);
-	if (ctx->user_port != bpf_htons(53) || !find_resolver(ctx, cfg, &dst, &slot)) {
-		struct virtual_key key = {.addr = dst};
-
-		if (!bpf_map_lookup_elem(&virtuals, &key) || is_kernel_thread())
-			return ALLOW;
-		return refuse(EVENT_REFUSED_PORT);
-	}
+	if (ctx->user_port != bpf_htons(53) || !find_resolver(ctx, cfg, &dst, &slot))
+		return refuse_virtual_udp(&dst);
 	if (!sk)
 		return ALLOW;
 	/* The mark by which on_recvmsg knows that answers to this socket may come from us. */

@@ -176,16 +176,25 @@ struct whoami {
 	__u64 cgroup;
 };
 
-/* Counters, in the order of the Go names. */
+/* What happens, by number of the counter. */
 enum event {
 	EVENT_PROXIED,
 	EVENT_DIRECT_MODE,     /* straight because of mode or an exclusion */
 	EVENT_DIRECT_FAILOPEN, /* straight because meshd does not answer */
-	EVENT_REFUSED_PORT,    /* a port that the service does not declare, or UDP */
+	EVENT_REFUSED_PORT,    /* a port that the service does not declare */
+	EVENT_REFUSED_UDP,     /* UDP to a virtual address; also how getaddrinfo tries addresses out */
 	EVENT_REFUSED_EMPTY,   /* no endpoint */
 	EVENT_REFUSED_DEAD,    /* meshd does not answer and fail is closed */
 	EVENT_NAMES,	       /* a DNS query to meshd */
 	EVENT_BIND_DENIED,     /* somebody else bound a port of meshd */
 	EVENT_FLOW_LOST,       /* a flow could not be recorded: the connection is reset */
 	EVENT_COUNT,
+};
+
+/* A connection that was refused in connect(), so that nobody but the kernel knows of it. */
+struct refusal {
+	union addr addr;
+	__be16 port;
+	__u16 pad;
+	enum event why;
 };

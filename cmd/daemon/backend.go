@@ -58,36 +58,6 @@ func (b backend) Status() control.Status {
 	return s
 }
 
-// problems lists what needs a person, the worst first.
-func (d *daemon) problems() []control.Problem {
-	var all []control.Problem
-	if have, want := d.kernel.Attached(); have < want {
-		all = append(all, control.Problem{
-			What: fmt.Sprintf("only %d of %d kernel programs are attached: something else has detached them", have, want),
-			Fix:  "systemctl restart meshd, then look for the other tool: bpftool cgroup tree " + d.cgroup,
-		})
-	}
-	if !d.owner.beats() {
-		all = append(all, control.Problem{
-			What: "the kernel programs get no heartbeat, so they decide as if meshd were dead",
-			Fix:  "journalctl -u meshd -e; systemctl restart meshd",
-		})
-	}
-	if failure := d.probe.failure.Load(); failure != nil {
-		all = append(all, control.Problem{
-			What: "connections are not captured: " + *failure,
-			Fix:  "meshctl check; systemctl restart meshd",
-		})
-	}
-	for _, unit := range d.workloads.unclearUnits() {
-		all = append(all, control.Problem{
-			What: unit + " calls, and matches the workloads of more than one service: it has the identity of the host",
-			Fix:  "let its workload stand in one service only, then meshctl reload",
-		})
-	}
-	return all
-}
-
 func (d *daemon) captureState() control.Capture {
 	have, want := d.kernel.Attached()
 	age, err := d.kernel.HeartbeatAge()

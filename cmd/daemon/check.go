@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshd/meshd/bpf"
 	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/systemd"
 )
 
@@ -33,8 +34,22 @@ var capabilities = []struct {
 // checkHost looks at what meshd needs of this host. It needs no meshd.
 func checkHost() []control.CheckResult {
 	results := []control.CheckResult{checkCgroup(), checkBPFFS(), checkCapabilities()}
+	results = append(results, checkLeftover()...)
 	results = append(results, checkKernel()...)
 	return append(results, checkPorts()...)
+}
+
+// checkLeftover says what becomes of callers when the kernel programs decide and no meshd runs.
+func checkLeftover() []control.CheckResult {
+	fail, found, err := bpf.Leftover(defaultBPFDir)
+	if !found || err != nil || isOwned(filepath.Dir(control.SocketPath)) {
+		return nil // who may not look at the programs is told so by the other checks
+	}
+	meanwhile := "the kernel connects callers straight to endpoints, and answers no names (fail = open)"
+	if fail == mesh.FailClosed {
+		meanwhile = "callers are refused (fail = closed)"
+	}
+	return []control.CheckResult{fails("meshd", "systemctl start meshd, or to do without it: meshctl cleanup -yes", "its programs are in the kernel and it does not run: %s", meanwhile)}
 }
 
 func ok(name, format string, args ...any) control.CheckResult {

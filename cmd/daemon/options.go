@@ -28,10 +28,12 @@ type options struct {
 	version      bool
 }
 
+const defaultBPFDir = "/sys/fs/bpf/meshd"
+
 const usage = `meshd: a service mesh for plain Linux hosts, without sidecars.
 
 meshd is started by its unit: systemctl start meshd. See how it is with
-meshctl status, and check a configuration with meshd validate.
+meshctl status, and check a configuration with meshctl validate.
 
 `
 
@@ -49,7 +51,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	})
 	flags.StringVar(&o.cgroup, "cgroup", "", "cgroup2 `FOLDER` whose processes are captured (default: node.cgroup, else the root)")
 	flags.StringVar(&o.runDir, "run-dir", filepath.Dir(control.SocketPath), "`FOLDER` of the lock and the control socket")
-	flags.StringVar(&o.bpfDir, "bpf-dir", "/sys/fs/bpf/meshd", "`FOLDER` of the pinned kernel programs")
+	flags.StringVar(&o.bpfDir, "bpf-dir", defaultBPFDir, "`FOLDER` of the pinned kernel programs")
 	flags.StringVar(&o.resolvConf, "resolv-conf", "/etc/resolv.conf", "`FILE` that names the resolvers whose queries are captured")
 	flags.UintVar(&o.outboundPort, "outbound-port", 15001, "`PORT` on loopback for captured connections")
 	flags.UintVar(&o.dnsPort, "dns-port", 15053, "`PORT` on loopback for captured queries to the first resolver; the next seven are for further ones")

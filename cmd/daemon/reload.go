@@ -43,7 +43,8 @@ func (d *daemon) reload(ctx context.Context) control.ReloadResult {
 		return d.refuse(before, result)
 	}
 	if err := d.apply(ctx, next); err != nil {
-		result.Text += "meshd: " + err.Error() + "\n"
+		d.log.Error("configuration cannot be applied", "error", err)
+		result.Text += "Error: " + err.Error() + "\n"
 		return d.refuse(before, result)
 	}
 	result.OK, result.Hash, result.Changed = true, next.Hash, next.Hash != before.config.Hash
@@ -56,7 +57,11 @@ func (d *daemon) reload(ctx context.Context) control.ReloadResult {
 func (d *daemon) refuse(before *loaded, result control.ReloadResult) control.ReloadResult {
 	now := time.Now()
 	d.loaded.Store(&loaded{config: before.config, at: before.at, refused: &control.RefusedConfig{At: now, Text: result.Text}})
-	d.log.Error("configuration refused, the one before stays", "diagnostics", result.Text)
+	for _, diagnostic := range result.Diagnostics {
+		d.log.Error("configuration is wrong", "severity", diagnostic.Severity, "file", diagnostic.File, "line", diagnostic.Line,
+			"summary", diagnostic.Summary, "detail", diagnostic.Detail)
+	}
+	d.log.Error("configuration refused, the one before stays", "diagnostics", len(result.Diagnostics))
 	d.metrics.Reload(false)
 	return result
 }
@@ -171,7 +176,7 @@ func (d *daemon) serveReloads(ctx context.Context) {
 
 func textOf(diagnostics *config.Diagnostics) string {
 	var text strings.Builder
-	if err := diagnostics.WriteText(&text, 100, false); err != nil {
+	if err := diagnostics.WriteText(&text, 80, false); err != nil {
 		return diagnostics.Error()
 	}
 	return text.String()

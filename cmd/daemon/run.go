@@ -170,7 +170,7 @@ func (d *daemon) listen(ctx context.Context) (err error) {
 func (d *daemon) serve(ctx context.Context) *life {
 	life := newLife(ctx)
 	for _, l := range d.outboundListeners {
-		life.must("outbound", func(ctx context.Context) error { return d.outbound.Serve(ctx, l) })
+		life.must("outbound", func(ctx context.Context) error { return d.serveOutbound(ctx, l) })
 	}
 	life.must("control", func(ctx context.Context) error { return d.control.Serve(ctx, d.controlListener) })
 	life.must("cgroups", d.cgroups.Run)
@@ -184,6 +184,16 @@ func (d *daemon) serve(ctx context.Context) *life {
 		systemd.RunWatchdog(ctx, d.notifier, systemd.WatchdogInterval(d.env.Getenv), d.owner.beats, d.log)
 	})
 	return life
+}
+
+// serveOutbound serves a listener until ctx ends. A drain closes the listener before that, and the rest of meshd, such as
+// meshctl status, must go on meanwhile.
+func (d *daemon) serveOutbound(ctx context.Context, l *net.TCPListener) error {
+	err := d.outbound.Serve(ctx, l)
+	if err == nil && d.draining.Load() {
+		<-ctx.Done()
+	}
+	return err
 }
 
 // ready says that meshd is there.

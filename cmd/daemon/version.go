@@ -1,10 +1,9 @@
 package daemon
 
 import (
-	"cmp"
-	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/meshd/meshd/engine/observe"
 )
@@ -14,11 +13,11 @@ var version = "0.1.0-dev"
 
 // buildInfo says which meshd this is.
 type buildInfo struct {
-	revision, time string
+	revision, time string // empty when it was not built from a repository
 }
 
 func build() buildInfo {
-	b := buildInfo{revision: "unknown", time: "unknown"}
+	var b buildInfo
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return b
@@ -27,18 +26,24 @@ func build() buildInfo {
 	for _, s := range info.Settings {
 		settings[s.Key] = s.Value
 	}
-	b.revision = cmp.Or(settings["vcs.revision"], b.revision)
+	b.revision = settings["vcs.revision"]
 	b.revision = b.revision[:min(12, len(b.revision))]
 	if settings["vcs.modified"] == "true" {
 		b.revision += "+changes"
 	}
-	b.time = cmp.Or(settings["vcs.time"], b.time)
+	b.time = settings["vcs.time"]
 	return b
 }
 
 // String returns the version as people should see it.
 func (b buildInfo) String() string {
-	return fmt.Sprintf("%s (%s, %s, %s, %s/%s)", version, b.revision, b.time, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	var known []string
+	for _, s := range []string{b.revision, b.time, runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH} {
+		if s != "" {
+			known = append(known, s)
+		}
+	}
+	return version + " (" + strings.Join(known, ", ") + ")"
 }
 
 func (b buildInfo) metrics() observe.Build {

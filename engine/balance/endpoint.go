@@ -19,6 +19,7 @@ type counters struct {
 	active    atomic.Int64
 	connected atomic.Uint64
 	failed    atomic.Uint64
+	failing   atomic.Bool
 	last      atomic.Pointer[Failure]
 }
 
@@ -38,12 +39,18 @@ func (e *Endpoint) Release() { e.active.Add(-1) }
 func (e *Endpoint) Active() int64 { return e.active.Load() }
 
 // Connect counts a connection that the endpoint accepted.
-func (e *Endpoint) Connect() { e.connected.Add(1) }
+func (e *Endpoint) Connect() {
+	e.connected.Add(1)
+	if e.failing.Load() { // most often it is not, and reading leaves the cache line shared
+		e.failing.Store(false)
+	}
+}
 
 // Fail counts a connection that the endpoint did not accept, and remembers it as the last failure.
 func (e *Endpoint) Fail(at time.Time, err error) {
 	e.failed.Add(1)
 	e.last.Store(&Failure{Time: at, Text: err.Error()})
+	e.failing.Store(true) // after last, which whoever sees it looks at
 }
 
 // Connected returns how many connections the endpoint has accepted since it became known.
@@ -51,6 +58,9 @@ func (e *Endpoint) Connected() uint64 { return e.connected.Load() }
 
 // Failed returns how many connections the endpoint has not accepted since it became known.
 func (e *Endpoint) Failed() uint64 { return e.failed.Load() }
+
+// Failing says whether the last connection that was tried failed.
+func (e *Endpoint) Failing() bool { return e.failing.Load() }
 
 // LastFailure returns the last connection that the endpoint did not accept; nil when there was none.
 func (e *Endpoint) LastFailure() *Failure { return e.last.Load() }

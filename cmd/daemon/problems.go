@@ -1,0 +1,76 @@
+package daemon
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/control"
+)
+
+// freshFailure is how long a failure counts as a problem when nobody has tried again.
+const freshFailure = 5 * time.Minute
+
+// problems lists what needs a person, the worst first.
+func (d *daemon) problems() []control.Problem {
+	var all []control.Problem
+	if have, want := d.kernel.Attached(); have < want {
+		all = append(all, control.Problem{
+			What: fmt.Sprintf("only %d of %d kernel programs are attached: something else has detached them", have, want),
+			Fix:  "systemctl restart meshd, then look for the other tool: bpftool cgroup tree " + d.cgroup,
+		})
+	}
+	if !d.owner.beats() {
+		all = append(all, control.Problem{
+			What: "the kernel programs get no heartbeat, so they decide as if meshd were dead",
+			Fix:  "journalctl -u meshd -e; systemctl restart meshd",
+		})
+	}
+	if failure := d.probe.failure.Load(); failure != nil {
+		all = append(all, control.Problem{
+			What: "connections are not captured: " + *failure,
+			Fix:  "meshctl check; systemctl restart meshd",
+		})
+	}
+	all = append(all, d.deadServices()...)
+	for _, unit := range d.workloads.unclearUnits() {
+		all = append(all, control.Problem{
+			What: unit + " calls, and matches the workloads of more than one service: it has the identity of the host",
+			Fix:  "let its workload stand in one service only, then meshctl reload",
+		})
+	}
+	return all
+}
+
+// deadServices lists the services none of whose endpoints has accepted the last connection that it was offered.
+func (d *daemon) deadServices() []control.Problem {
+	var all []control.Problem
+	for _, s := range d.snapshots.Load().Services() {
+		failure := deadSince(s.Group.Endpoints())
+		if failure == nil {
+			continue
+		}
+		all = append(all, control.Problem{
+			What: fmt.Sprintf("no endpoint of %s accepts connections: %s", s.Name, failure.Text),
+			Fix:  "meshctl endpoints " + s.Name + "; then look at the service on those hosts",
+		})
+	}
+	return all
+}
+
+// deadSince returns the latest failure when all endpoints fail and that is news; else nil.
+func deadSince(endpoints []*balance.Endpoint) *balance.Failure {
+	var latest *balance.Failure
+	for _, e := range endpoints {
+		if !e.Failing() {
+			return nil
+		}
+		if f := e.LastFailure(); latest == nil || f.Time.After(latest.Time) {
+			latest = f
+		}
+	}
+	if latest == nil || time.Since(latest.Time) > freshFailure {
+		return nil
+	}
+	return latest
+}
