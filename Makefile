@@ -8,7 +8,7 @@ SHELL := bash
 BIN := $(if $(filter-out $(shell go env GOHOSTARCH 2>/dev/null),$(GOARCH)),bin/linux-$(GOARCH),bin)
 
 # The race detector needs a C compiler; the others are the programs that the examples and the tests run.
-PACKAGES := ca-certificates curl gcc git libc6-dev nginx redis-server redis-tools
+PACKAGES := ca-certificates curl dnsutils gcc git libc6-dev nginx python3 redis-server redis-tools util-linux
 GEN_PACKAGES := clang-19 libbpf-dev linux-libc-dev llvm-19
 GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o
 

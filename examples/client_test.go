@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -121,7 +122,11 @@ func begin(t *testing.T, cmd *lab.Cmd) *talk {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.end() })
+	giveUp := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	t.Cleanup(func() {
+		giveUp.Stop()
+		c.end()
+	})
 	c.peer = c.line(t)
 	return c
 }
@@ -145,12 +150,16 @@ func (c *talk) ask(t *testing.T, question string) string {
 	return c.line(t)
 }
 
-// rest waits for the end of the connection and returns what was printed until then.
+// rest waits until the client has ended by itself, and returns what it printed until then.
 func (c *talk) rest(t *testing.T) string {
 	t.Helper()
 	text, err := io.ReadAll(c.hears)
 	if err != nil {
 		t.Fatal(err)
+	}
+	_ = c.cmd.Wait() // the exit code does not matter, but whether it exited
+	if !c.cmd.ProcessState.Exited() {
+		t.Errorf("%q did not notice the end of its connection", c.cmd.Args)
 	}
 	return string(text)
 }

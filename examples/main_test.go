@@ -153,10 +153,10 @@ func (h host) page(t *testing.T, args ...string) (string, int) {
 	return strings.TrimSpace(text), code
 }
 
-// resolved returns the option by which curl knows the address of hello without asking for it.
+// resolved returns the arguments by which curl knows the addresses of hello without asking for them.
 func (h host) resolved(t *testing.T) []string {
 	t.Helper()
-	return []string{"--resolve", "hello.mesh:80:" + h.virtual(t, "hello", 4), hello}
+	return []string{"--resolve", fmt.Sprintf("hello.mesh:80:%s,[%s]", h.virtual(t, "hello", 4), h.virtual(t, "hello", 6)), hello}
 }
 
 // virtual returns the virtual address of a service, of IPv4 or IPv6, as its name is answered.
@@ -222,6 +222,12 @@ func (h host) status(t *testing.T) control.Status {
 func (h host) connections(t *testing.T) []control.Connection {
 	t.Helper()
 	return query[control.ConnectionList](t, h, "connections").Connections
+}
+
+// opened returns how many connections meshd was handed since it was started.
+func (h host) opened(t *testing.T) uint64 {
+	t.Helper()
+	return h.status(t).Connections.OpenedTotal
 }
 
 // endpoint returns one endpoint of a service.

@@ -29,11 +29,12 @@ var cleanupCommand = command{
 	help: `
 After meshd has stopped or died its programs stay in the kernel, so that
 callers of the mesh go on working. This removes them, with the files of the
-runtime folder; configuration and state stay. It works without meshd, can be
-repeated, and refuses while meshd runs.
+runtime folder; configuration and state stay. It works without meshd, and can
+be repeated.
 
 ` + cleanupEffect + `
-Without -yes it only shows what it would remove, and exits with 2.`,
+Without -yes it only shows what it would remove, and exits with 2; with -yes
+it refuses while meshd runs.`,
 	example: "meshctl cleanup -yes",
 	setup: func(p *program, flags *flag.FlagSet) runner {
 		var o CleanupOptions
@@ -51,16 +52,10 @@ func cleanup(ctx context.Context, p *program, o CleanupOptions) error {
 	if p.Cleanup == nil {
 		return errors.New("cleanup is not part of this program: use the meshctl of the package")
 	}
-	if p.socket == control.SocketPath { // as it stands when nobody gave another one
-		p.socket = filepath.Join(o.RunDir, filepath.Base(control.SocketPath))
-	}
-	// Whatever answers, even with an error or not in time, is a meshd that runs. Who is denied cannot tell: the file of
-	// a socket denies as well when nobody listens.
-	switch _, err := p.client().Status(ctx); {
-	case errors.Is(err, control.ErrDenied):
-		return err
-	case !errors.Is(err, control.ErrNotReachable):
-		return fmt.Errorf("meshd runs and listens on %s: stop it first: systemctl stop meshd", p.socket)
+	if !o.DryRun {
+		if err := expectStopped(ctx, p, o); err != nil {
+			return err
+		}
 	}
 	report, err := p.Cleanup(ctx, o)
 	writeLines(p.Stdout, "", report) // also what was removed before an error
@@ -76,7 +71,25 @@ func cleanup(ctx context.Context, p *program, o CleanupOptions) error {
 	}
 	if o.DryRun {
 		fmt.Fprint(p.Stdout, "\n"+cleanupEffect)
-		return usageError("nothing was removed: give the same command with -yes to remove it")
+		return usageError("nothing was removed: systemctl stop meshd, then give the same command with -yes")
 	}
 	return nil
+}
+
+// expectStopped returns an error unless it is sure that no meshd runs.
+//
+// Whatever answers, even with an error or not in time, is a meshd that runs. Who is denied cannot tell: the file of a
+// socket denies as well when nobody listens.
+func expectStopped(ctx context.Context, p *program, o CleanupOptions) error {
+	if p.socket == control.SocketPath { // as it stands when nobody gave another one
+		p.socket = filepath.Join(o.RunDir, filepath.Base(control.SocketPath))
+	}
+	_, err := p.client().Status(ctx)
+	switch {
+	case errors.Is(err, control.ErrNotReachable):
+		return nil
+	case errors.Is(err, control.ErrDenied):
+		return err
+	}
+	return fmt.Errorf("meshd runs and listens on %s: stop it first: systemctl stop meshd", p.socket)
 }

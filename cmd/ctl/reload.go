@@ -14,8 +14,9 @@ var reloadCommand = command{
 	summary: "apply the configuration files",
 	help: `
 All or nothing: a configuration that is wrong changes nothing, its mistakes
-are shown, and the exit code is 78. Open connections stay. The same as
-systemctl reload meshd, which shows the mistakes in the journal.`,
+are shown, and the exit code is 78. One with warnings is applied. Open
+connections stay. The same as systemctl reload meshd, which shows the mistakes
+in the journal.`,
 	example: "meshctl reload",
 	setup: noFlags(func(ctx context.Context, p *program) error {
 		result, err := p.client().Reload(ctx)
@@ -25,7 +26,10 @@ systemctl reload meshd, which shows the mistakes in the journal.`,
 		case err != nil:
 			return err
 		}
-		writeLines(p.Stderr, "", result.Text)
+		if result.Text != "" {
+			writeLines(p.Stderr, "", result.Text)
+			fmt.Fprintln(p.Stderr)
+		}
 		switch {
 		case !result.OK:
 			fmt.Fprintf(p.Stderr, "meshctl: nothing was changed: configuration %s still runs\n", result.Hash)

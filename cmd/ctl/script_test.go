@@ -54,7 +54,7 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 func scriptMeshctl(ts *testscript.TestScript, neg bool, args []string) {
 	// Relative names of files are those of the script, which has a folder of its own and the process has not.
 	for i, arg := range args {
-		if strings.HasSuffix(arg, ".hcl") || arg == "folder" {
+		if strings.HasSuffix(arg, ".hcl") || arg == "folder" || arg == "my-mesh" {
 			args[i] = ts.MkAbs(arg)
 		}
 	}
@@ -76,6 +76,14 @@ func scriptMeshctl(ts *testscript.TestScript, neg bool, args []string) {
 				{Name: "kernel", Status: control.CheckOK, Detail: "Linux 6.18.0: every program loads"},
 				{Name: "cgroup", Status: control.CheckStatus(fix), Detail: "only the subtree /lab/app-1 is covered, as node.cgroup says, and nothing outside of it", Fix: "remove node.cgroup to cover the host"},
 			}
+		}
+	}
+	if ts.Getenv("GONE") != "" {
+		probe := env.Probe
+		env.Probe = func(ctx context.Context) []control.CheckResult {
+			return append(probe(ctx), control.CheckResult{
+				Name: "meshd", Status: control.CheckFail, Detail: "its programs are in the kernel and it does not run", Fix: "systemctl start meshd",
+			})
 		}
 	}
 	if outcome := ts.Getenv("CLEANUP"); outcome != "" {

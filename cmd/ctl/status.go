@@ -21,7 +21,8 @@ then the facts. The exit code says only whether meshd answered; to be told
 by exit code whether something is wrong, use meshctl check.
 
 When the heartbeat is older than 3 s, the kernel takes meshd for dead: new
-connections then go as "fail" says, past meshd (open) or nowhere (closed).`,
+connections then go as "fail" says, past meshd (open) or nowhere (closed).
+"refused" counts connections that the kernel refused before meshd saw them.`,
 	example: "meshctl status -o json",
 	setup: noFlags(func(ctx context.Context, p *program) error {
 		status, err := p.client().Status(ctx)
@@ -64,23 +65,53 @@ func writeStatus(w io.Writer, s control.Status, now time.Time, width int) {
 	for _, fact := range facts(s, now) {
 		writeHanging(w, fmt.Sprintf("%-12s ", fact[0]), fact[1], width)
 	}
-	writeListeners(w, s.Listeners)
+	writeList(w, "listeners", listenerRows(s.Listeners), width)
+	writeList(w, "refused", refusalRows(s.Refused), width)
 	if refused := s.Config.LastError; refused != nil {
 		fmt.Fprintf(w, "\nconfiguration refused %s ago:\n", elapsed(now.Sub(refused.At)))
 		writeLines(w, "  ", refused.Text)
 	}
 }
 
-func writeListeners(w io.Writer, listeners []control.Listener) {
+// writeList writes a fact of several rows, each a name and a value; none at all for no rows.
+func writeList(w io.Writer, fact string, rows [][2]string, width int) {
 	longest := 0
-	for _, l := range listeners {
-		longest = max(longest, len(l.Name))
+	for _, row := range rows {
+		longest = max(longest, len(row[0]))
 	}
-	fact := "listeners"
-	for _, l := range listeners {
-		fmt.Fprintf(w, "%-12s %-*s %s\n", fact, longest, printable(l.Name), printable(l.Address))
+	for _, row := range rows {
+		writeHanging(w, fmt.Sprintf("%-12s %-*s  ", fact, longest, printable(row[0])), row[1], width)
 		fact = ""
 	}
+}
+
+func listenerRows(listeners []control.Listener) (rows [][2]string) {
+	for _, l := range listeners {
+		rows = append(rows, [2]string{l.Name, l.Address})
+	}
+	return rows
+}
+
+// shownRefusals is how many refusals people see; -o json has all.
+const shownRefusals = 5
+
+// refusalWords says what the reason of a refusal means.
+var refusalWords = map[control.RefusalReason]string{
+	control.RefusedPort:  "the service has no such port",
+	control.RefusedEmpty: "the service has no endpoint",
+	control.RefusedDead:  "meshd was dead or hung (fail = closed)",
+	control.RefusedUDP:   "services take TCP only, not UDP",
+}
+
+func refusalRows(refused []control.Refusal) (rows [][2]string) {
+	for _, r := range refused[:min(len(refused), shownRefusals)] {
+		words := cmp.Or(refusalWords[r.Reason], string(r.Reason))
+		rows = append(rows, [2]string{r.Destination, fmt.Sprintf("%s: %s", count(r.Count, "time"), words)})
+	}
+	if more := len(refused) - len(rows); more > 0 {
+		rows = append(rows, [2]string{fmt.Sprintf("and %d more", more), ""})
+	}
+	return rows
 }
 
 // facts returns the block of names and values.

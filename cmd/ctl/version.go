@@ -3,7 +3,6 @@ package ctl
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/meshd/meshd/engine/control"
 )
@@ -24,9 +23,7 @@ They differ between an upgrade of the files and the restart of meshd. When
 meshd does not answer, its version is shown as - and the exit code is still 0.`,
 	example: "meshctl version",
 	setup: noFlags(func(ctx context.Context, p *program) error {
-		asking, cancel := context.WithTimeout(ctx, 2*time.Second) // a hung meshd must not keep the answer back
-		defer cancel()
-		status, err := p.client().Status(asking)
+		status, err := p.client().Status(ctx)
 		v := versions{SchemaVersion: control.SchemaVersion, Meshctl: p.Version, Meshd: status.Version}
 		if p.json {
 			return p.writeJSON(v)

@@ -35,6 +35,7 @@ func (b backend) Status() control.Status {
 		Services:    len(snap.Services()),
 		Connections: control.ConnectionCounts{Open: len(d.outbound.Connections()), OpenedTotal: d.outbound.Opened()},
 		DNS:         control.DNS{Queries: d.queries.Load()},
+		Refused:     d.refused(snap),
 	}
 	for _, service := range snap.Services() {
 		s.Endpoints += len(service.Endpoints)

@@ -15,7 +15,7 @@ import (
 
 // cleanUp removes what a meshd that is gone has left: pinned programs, and the files of its runtime folder.
 func cleanUp(_ context.Context, o ctl.CleanupOptions) (string, error) {
-	if isOwned(o.RunDir) {
+	if !o.DryRun && isOwned(o.RunDir) {
 		return "", errors.New("a meshd is starting or ending: stop it first: systemctl stop meshd")
 	}
 	var report strings.Builder

@@ -2,10 +2,14 @@ package daemon
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/engine/snapshot"
 )
 
 // freshFailure is how long a failure counts as a problem when nobody has tried again.
@@ -38,6 +42,44 @@ func (d *daemon) problems() []control.Problem {
 			What: unit + " calls, and matches the workloads of more than one service: it has the identity of the host",
 			Fix:  "let its workload stand in one service only, then meshctl reload",
 		})
+	}
+	return all
+}
+
+// refusalReasons are the reasons by the kernel programs' names of them.
+var refusalReasons = map[string]control.RefusalReason{
+	"refused_port":        control.RefusedPort,
+	"refused_no_endpoint": control.RefusedEmpty,
+	"refused_fail_closed": control.RefusedDead,
+}
+
+// refused lists what the kernel programs have refused, by the names of the mesh.
+func (d *daemon) refused(snap *snapshot.Snapshot) []control.Refusal {
+	refusals, err := d.kernel.Refusals()
+	if err != nil {
+		d.log.Warn("refusals not read", "error", err)
+	}
+	names := map[netip.Addr]string{}
+	for _, s := range snap.Services() {
+		names[s.Virtual4] = s.Name + "." + snap.Mesh().Domain
+		names[s.Virtual6] = names[s.Virtual4]
+	}
+	type row struct {
+		destination string
+		reason      control.RefusalReason
+	}
+	counts := map[row]uint64{} // IPv4 and IPv6 of a service are one
+	for _, r := range refusals {
+		name, found := names[r.Destination.Addr()]
+		if !found {
+			name = r.Destination.Addr().String() // of a service that has left the mesh
+		}
+		at := row{net.JoinHostPort(name, strconv.Itoa(int(r.Destination.Port()))), refusalReasons[r.Event]}
+		counts[at] += r.Count
+	}
+	var all []control.Refusal
+	for at, count := range counts {
+		all = append(all, control.Refusal{Destination: at.destination, Reason: at.reason, Count: count})
 	}
 	return all
 }

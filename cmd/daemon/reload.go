@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -39,6 +40,7 @@ func (d *daemon) reload(ctx context.Context) control.ReloadResult {
 	before := d.loaded.Load()
 	next, diagnostics := d.load()
 	result := control.ReloadResult{Hash: before.config.Hash, Diagnostics: diagnostics.List(), Text: textOf(diagnostics)}
+	d.logDiagnostics(diagnostics)
 	if next == nil {
 		return d.refuse(before, result)
 	}
@@ -57,13 +59,21 @@ func (d *daemon) reload(ctx context.Context) control.ReloadResult {
 func (d *daemon) refuse(before *loaded, result control.ReloadResult) control.ReloadResult {
 	now := time.Now()
 	d.loaded.Store(&loaded{config: before.config, at: before.at, refused: &control.RefusedConfig{At: now, Text: result.Text}})
-	for _, diagnostic := range result.Diagnostics {
-		d.log.Error("configuration is wrong", "severity", diagnostic.Severity, "file", diagnostic.File, "line", diagnostic.Line,
-			"summary", diagnostic.Summary, "detail", diagnostic.Detail)
-	}
 	d.log.Error("configuration refused, the one before stays", "diagnostics", len(result.Diagnostics))
 	d.metrics.Reload(false)
 	return result
+}
+
+// logDiagnostics makes a record of each, since one that runs over lines is hard to read and to search in a journal.
+func (d *daemon) logDiagnostics(diagnostics *config.Diagnostics) {
+	for _, each := range diagnostics.List() {
+		level := slog.LevelWarn
+		if each.Severity == "error" {
+			level = slog.LevelError
+		}
+		d.log.Log(context.Background(), level, "configuration diagnostic",
+			"severity", each.Severity, "file", each.File, "line", each.Line, "summary", each.Summary, "detail", each.Detail)
+	}
 }
 
 // apply makes a valid configuration the one that runs. What fails leaves the one before.

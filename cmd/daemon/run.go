@@ -90,6 +90,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 		fmt.Fprint(env.Stderr, textOf(diagnostics))
 		return ctl.ExitConfig
 	}
+	d.logDiagnostics(diagnostics)
 	err = d.run(ctx, first)
 	switch {
 	case err == nil:

@@ -1,8 +1,8 @@
 package config
 
 import (
-	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -110,20 +110,9 @@ func (b *builder) excludeCIDRs(e excludeBlock) []netip.Prefix {
 	return prefixes
 }
 
-// oneOf checks a word against a closed list of two or more.
+// oneOf checks a word against a closed list.
 func (b *builder) oneOf(at hcl.Range, what, word string, words ...string) {
-	list := ""
-	for i, w := range words {
-		switch {
-		case w == word:
-			return
-		case i == 0:
-			list = fmt.Sprintf("%q", w)
-		case i == len(words)-1:
-			list += fmt.Sprintf(" or %q", w)
-		default:
-			list += fmt.Sprintf(", %q", w)
-		}
+	if !slices.Contains(words, word) {
+		b.errorf(at, "Unknown "+what, "There is no %s %q. Write %s.", what, word, alternatives(words))
 	}
-	b.errorf(at, "Unknown "+what, "There is no %s %q. Write %s.", what, word, list)
 }

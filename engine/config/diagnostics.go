@@ -55,13 +55,15 @@ func (d *Diagnostics) WriteText(w io.Writer, width int, color bool) error {
 	return hcl.NewDiagnosticTextWriter(w, d.files, uint(max(width, 0)), color).WriteDiagnostics(d.list)
 }
 
-// Error returns the first problem and how many more there are, in one paragraph.
+// Error returns the first error, or without one the first warning, and how many more problems there are, in one paragraph.
 func (d *Diagnostics) Error() string {
 	if len(d.list) == 0 {
 		return "no problems"
 	}
-	text := fmt.Sprintf("%s. %s", d.list[0].Summary, strings.Join(strings.Fields(d.list[0].Detail), " "))
-	if at := where(d.list[0]); at.Start.Line > 0 {
+	isError := func(x *hcl.Diagnostic) bool { return x.Severity == hcl.DiagError }
+	first := d.list[max(slices.IndexFunc(d.list, isError), 0)]
+	text := fmt.Sprintf("%s. %s", first.Summary, strings.Join(strings.Fields(first.Detail), " "))
+	if at := where(first); at.Start.Line > 0 {
 		text = fmt.Sprintf("%s: %s", place(at), text)
 	}
 	if more := len(d.list) - 1; more > 0 {
@@ -79,6 +81,13 @@ type problems struct {
 func (p *problems) errorf(at hcl.Range, summary, detail string, args ...any) {
 	p.list = append(p.list, &hcl.Diagnostic{
 		Severity: hcl.DiagError, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
+	})
+}
+
+// warnf adds a warning: what is written is valid, and hardly what anybody wants.
+func (p *problems) warnf(at hcl.Range, summary, detail string, args ...any) {
+	p.list = append(p.list, &hcl.Diagnostic{
+		Severity: hcl.DiagWarning, Summary: summary, Detail: fmt.Sprintf(detail, args...), Subject: &at,
 	})
 }
 
@@ -105,7 +114,8 @@ func (p *problems) check(diags hcl.Diagnostics) bool {
 func (p *problems) sorted() hcl.Diagnostics {
 	slices.SortStableFunc(p.list, func(a, b *hcl.Diagnostic) int {
 		x, y := where(a), where(b)
-		return cmp.Or(cmp.Compare(x.Filename, y.Filename), cmp.Compare(x.Start.Byte, y.Start.Byte), cmp.Compare(a.Summary, b.Summary))
+		return cmp.Or(cmp.Compare(x.Filename, y.Filename), cmp.Compare(x.Start.Byte, y.Start.Byte),
+			cmp.Compare(a.Severity, b.Severity), cmp.Compare(a.Summary, b.Summary))
 	})
 	return p.list
 }

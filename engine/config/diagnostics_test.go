@@ -35,6 +35,15 @@ func TestDiagnostics(t *testing.T) {
 	}
 }
 
+func TestDiagnosticsErrorIsNoWarning(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "meshd.hcl")
+	writeFile(t, path, []byte("mesh \"shop\" {}\nservice \"web\" { port = 80 }\nresolver \"wep\" {}\n"))
+	_, d := Load(Options{Paths: []string{path}, Hostname: "app-1"})
+	if got := d.Error(); d.List()[1].Severity != "warning" || !strings.Contains(got, "No host for this machine") {
+		t.Errorf("Error: got %q; problems:\n%s", got, text(t, d))
+	}
+}
+
 func TestDiagnosticsEmpty(t *testing.T) {
 	d := &Diagnostics{}
 	if d.HasErrors() || d.Len() != 0 || len(d.List()) != 0 || d.Error() != "no problems" {

@@ -35,7 +35,7 @@ type staticDiscovery struct {
 }
 
 // static returns the static discovery, empty without its block.
-func (b *builder) static() staticDiscovery {
+func (b *builder) static(at root) staticDiscovery {
 	var s staticDiscovery
 	all := distinct(b, b.Discoveries)
 	s.broken = len(all) < len(b.Discoveries)
@@ -55,7 +55,7 @@ func (b *builder) static() staticDiscovery {
 			if !filepath.IsAbs(glob) {
 				glob = filepath.Join(filepath.Dir(d.Range.Filename), glob)
 			}
-			glob = filepath.Clean(glob)
+			glob = at.find(filepath.Clean(glob))
 			s.Files = append(s.Files, glob)
 			s.patterns = append(s.patterns, pattern{glob, d.FilesRange})
 		}

@@ -54,7 +54,7 @@ func loadText(t *testing.T, path string, src []byte) *Config {
 
 func seed(f *testing.F) {
 	f.Helper()
-	for _, pattern := range []string{"valid/*.hcl", "error/*.hcl", "valid/*.txtar", "error/*.txtar"} {
+	for _, pattern := range []string{"valid/*.hcl", "warning/*.hcl", "error/*.hcl", "valid/*.txtar", "error/*.txtar"} {
 		paths, err := filepath.Glob(filepath.Join("testdata", pattern))
 		if err != nil || len(paths) == 0 {
 			f.Fatalf("no cases in testdata/%s: %v", pattern, err)

@@ -103,8 +103,8 @@ func (b *builder) thisHost(c *mesh.Catalog, name string, node *nodeBlock, hostna
 			"in %s with the name of a host block.", defaultFile)
 		return mesh.Host{}
 	}
-	b.errorf(b.Meshes[0].Range, "No host for this machine", "The machine's host name is %q and no host block has it. "+
-		"Add host %q { addresses = [\"…\"] }, or write node { name = \"…\" } in %s with the name of a host block.",
-		hostname, short, defaultFile)
+	b.errorf(b.Meshes[0].Range, "No host for this machine", "No host block is named %q, which is the machine's host name, "+
+		"or what validate was given with -host. Add host %q { addresses = [\"…\"] }, or write node { name = \"…\" } in %s "+
+		"with the name of a host block.", hostname, short, defaultFile)
 	return mesh.Host{}
 }

@@ -2,6 +2,8 @@ package config
 
 import (
 	"net/netip"
+	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -11,8 +13,12 @@ import (
 // Options says what Load reads and for which machine.
 type Options struct {
 	// Paths are files or folders; a folder stands for its *.hcl files in the order of their names, without those that
-	// begin with a dot. Empty: DefaultPaths.
+	// begin with a dot. Empty: /etc/meshd/meshd.hcl and the folder /etc/meshd/conf.d, which may be absent.
 	Paths []string
+
+	// Root is a folder that stands for /etc/meshd, such as a copy of another host's: what is read without Paths, and
+	// what the files name below /etc/meshd, is looked for inside it. Empty: /etc/meshd itself.
+	Root string
 
 	// Hostname is the machine's host name, short or full. Empty: in a mesh, node.name must be written.
 	Hostname string
@@ -39,7 +45,7 @@ type Node struct {
 
 // Static is the discovery that reads files.
 type Static struct {
-	Files []string // patterns of package filepath, with the folder of the file that names them put before relative ones
+	Files []string // patterns of package filepath: those of the block, with the folder that each is looked for in
 	Watch bool     // a changed and valid set of files applies without a reload
 }
 
@@ -48,23 +54,32 @@ type Prometheus struct {
 	Listen netip.AddrPort // a loopback address; the zero value, for which IsValid is false, is off
 }
 
-// DefaultPaths returns the paths that Load reads unless others are named. The folder, but not the file, may be absent.
-func DefaultPaths() []string { return []string{defaultFile, defaultFolder} }
-
 const (
-	defaultFile   = "/etc/meshd/meshd.hcl"
-	defaultFolder = "/etc/meshd/conf.d"
+	etc           = "/etc/meshd"
+	defaultFile   = etc + "/meshd.hcl"
+	defaultFolder = etc + "/conf.d"
 )
+
+// root is the folder that stands for /etc/meshd; empty: itself.
+type root string
+
+// find returns where a clean path is really looked for.
+func (r root) find(path string) string {
+	if name, below := strings.CutPrefix(path, etc+"/"); below && r != "" {
+		return filepath.Join(string(r), name)
+	}
+	return path
+}
 
 // Load reads and checks a configuration.
 //
 // The Config is nil exactly when the Diagnostics, which are never nil, have errors.
 func Load(o Options) (*Config, *Diagnostics) {
 	var found problems
-	r := newReader(&found)
+	r := newReader(&found, root(o.Root))
 	r.readNode(o.Paths)
 	b := &builder{problems: &found, blocks: r.blocks, broken: r.broken}
-	discovery := b.static()
+	discovery := b.static(r.root)
 	r.readMesh(discovery.patterns)
 	b.blocks, b.incomplete = r.blocks, r.incomplete || discovery.broken
 

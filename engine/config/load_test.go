@@ -36,28 +36,31 @@ func TestValid(t *testing.T) {
 	}
 }
 
-// TestError loads each case of testdata/error. It expects the summaries that stand behind "# ERROR:" on the line they are
-// about, separated by "; ", or before all files of an archive for a file as a whole, and the text of the golden file.
-func TestError(t *testing.T) {
-	for _, path := range cases(t, "error") {
-		t.Run(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), func(t *testing.T) {
-			golden := strings.TrimSuffix(path, filepath.Ext(path)) + ".txt"
+// TestProblems loads each case of testdata/error, and of testdata/warning, which are valid. It expects the summaries that
+// stand behind "# ERROR:" or "# WARNING:" on the line they are about, separated by "; ", or before all files of an archive
+// for a file as a whole, and the text of the golden file.
+func TestProblems(t *testing.T) {
+	for _, path := range append(cases(t, "error"), cases(t, "warning")...) {
+		folder, file := filepath.Split(path)
+		severity, name := filepath.Base(folder), strings.TrimSuffix(file, filepath.Ext(file))
+		t.Run(severity+"/"+name, func(t *testing.T) {
+			golden := filepath.Join(folder, name+".txt")
 			archive := readCase(t, path)
 			c, d := loadCase(t, path)
-			if c != nil || !d.HasErrors() {
-				t.Error("Load returned a configuration")
+			if wrong := severity == "error"; d.HasErrors() != wrong || (c == nil) != wrong {
+				t.Errorf("Load returned a configuration: %v, want %v", c != nil, !wrong)
 			}
-			if diff := cmp.Diff(wantedErrors(archive), foundErrors(d)); diff != "" {
-				t.Errorf("errors (-want +got):\n%s", diff)
+			if diff := cmp.Diff(wantedProblems(archive), foundProblems(d)); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
 			}
 			compareGolden(t, golden, []byte(text(t, d)))
 		})
 	}
 }
 
-var marker = regexp.MustCompile(`(?m)\bERROR: (.*)$`)
+var marker = regexp.MustCompile(`(?m)\b(?:ERROR|WARNING): (.*)$`)
 
-func wantedErrors(a *txtar.Archive) []string {
+func wantedProblems(a *txtar.Archive) []string {
 	var want []string
 	for _, m := range marker.FindAllSubmatch(a.Comment, -1) {
 		want = append(want, string(m[1]))
@@ -75,7 +78,7 @@ func wantedErrors(a *txtar.Archive) []string {
 	return want
 }
 
-func foundErrors(d *Diagnostics) []string {
+func foundProblems(d *Diagnostics) []string {
 	var found []string
 	for _, x := range d.List() {
 		if x.Line == 0 {
@@ -133,6 +136,40 @@ func loadCase(t *testing.T, path string) (*Config, *Diagnostics) {
 		paths = append(paths, "conf.d")
 	}
 	return Load(Options{Paths: paths, Hostname: "app-1"})
+}
+
+// TestRoot loads a copy of the /etc/meshd of another host.
+func TestRoot(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for path, src := range map[string]string{
+		"copy/meshd.hcl":       "discovery \"static\" {\n  files = [\"/etc/meshd/mesh.d/*.hcl\", \"/etc/meshd/../meshd/hosts.hcl\"]\n}\n",
+		"copy/conf.d/node.hcl": "capture {}\n",
+		"copy/mesh.d/mesh.hcl": "mesh \"shop\" {}\n",
+		"copy/hosts.hcl":       "host \"app-9\" { addresses = [\"10.0.0.29\"] }\n",
+	} {
+		writeFile(t, path, []byte(src))
+	}
+	c, d := Load(Options{Root: "copy", Hostname: "app-9"})
+	if c == nil {
+		t.Fatalf("unexpected problems:\n%s", text(t, d))
+	}
+	want := []string{"copy/conf.d/node.hcl", "copy/hosts.hcl", "copy/mesh.d/mesh.hcl", "copy/meshd.hcl"}
+	if diff := cmp.Diff(want, c.Files); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+
+	// What is given stays where it is, and only what it names is looked for in the root.
+	writeFile(t, "app-8.hcl", []byte("discovery \"static\" {\n  files = [\"/etc/meshd/absent/*.hcl\"]\n}\n"))
+	for root, want := range map[string]string{"copy": `Nothing matches "copy/absent/*.hcl"`, "": "meshctl validate -root DIR"} {
+		_, d = Load(Options{Paths: []string{"app-8.hcl"}, Root: root, Hostname: "app-8"})
+		if got := d.Error(); d.Len() != 1 || !strings.Contains(got, want) || root != "" && strings.Contains(got, "-root") {
+			t.Errorf("root %q: got %s, want %s", root, got, want)
+		}
+	}
+	_, d = Load(Options{Root: "absent", Hostname: "app-9"})
+	if got := d.Error(); d.Len() != 1 || !strings.Contains(got, "absent/meshd.hcl does not exist") || !strings.Contains(got, "absent/conf.d/*.hcl") {
+		t.Errorf("absent root: got %s", got)
+	}
 }
 
 // writeFile writes a file that only its owner can write, whatever the umask.

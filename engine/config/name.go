@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -77,19 +78,42 @@ func isHostName(text string) bool {
 	return domainFault(text) == "" && 'a' <= top[0] && top[0] <= 'z'
 }
 
-// didYouMean returns a sentence, with a space before it, that names the declared name nearest to an unknown one, or nothing
-// when none is near.
+// didYouMean returns a sentence, with a space before it, that names the declared names nearest to an unknown one, or
+// nothing when none is near.
 func didYouMean[V any](unknown string, declared map[string]V) string {
-	nearest, best := "", 3
+	const most = 3 // of equally near names
+	var nearest []string
+	least := 2
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
-		if d := distance(unknown, name); d < best && d < len(name) {
-			nearest, best = name, d
+		d := distance(unknown, name)
+		if d > least || d >= len(name) {
+			continue
 		}
+		if d < least {
+			nearest, least = nil, d
+		}
+		nearest = append(nearest, name)
 	}
-	if nearest == "" {
+	if len(nearest) == 0 {
 		return ""
 	}
-	return fmt.Sprintf(" Did you mean %q?", nearest)
+	return fmt.Sprintf(" Did you mean %s?", alternatives(nearest[:min(len(nearest), most)]))
+}
+
+// alternatives returns words as a sentence offers them: "a", "b" or "c".
+func alternatives(words []string) string {
+	text := ""
+	for i, w := range words {
+		switch {
+		case i == 0:
+		case i == len(words)-1:
+			text += " or "
+		default:
+			text += ", "
+		}
+		text += strconv.Quote(w)
+	}
+	return text
 }
 
 // distance returns the number of bytes to insert, remove or replace that turn one name into the other.

@@ -26,25 +26,26 @@ const (
 type reader struct {
 	*problems
 	blocks
+	root       root
 	files      map[string]*hcl.File // by path; nil for one that cannot be read
 	broken     map[hcl.Range]bool   // headers of blocks that did not decode
 	incomplete bool                 // a file, or a block that nobody can name, is missing from blocks
 	full       bool                 // maxFiles was reported
 }
 
-func newReader(p *problems) *reader {
-	return &reader{problems: p, files: make(map[string]*hcl.File), broken: make(map[hcl.Range]bool)}
+func newReader(p *problems, at root) *reader {
+	return &reader{problems: p, root: at, files: make(map[string]*hcl.File), broken: make(map[hcl.Range]bool)}
 }
 
 // readNode reads the files that may hold every block.
 func (r *reader) readNode(paths []string) {
 	if len(paths) == 0 {
-		paths = DefaultPaths()
+		paths = []string{r.root.find(defaultFile), r.root.find(defaultFolder)}
 	}
 	for _, path := range paths {
 		path = filepath.Clean(path)
 		info, err := os.Stat(path)
-		if errors.Is(err, fs.ErrNotExist) && path == defaultFolder {
+		if errors.Is(err, fs.ErrNotExist) && path == r.root.find(defaultFolder) {
 			continue
 		}
 		if err != nil || !info.IsDir() {
@@ -82,12 +83,21 @@ func (r *reader) readMesh(patterns []pattern) {
 		if len(matches) == 0 {
 			r.incomplete = true
 			r.errorf(p.at, "No file matches the pattern", "Nothing matches %q; names that begin with . or end with ~ do not "+
-				"count. Create the file, or remove the pattern.", p.glob)
+				"count. Create the file, or remove the pattern.%s", p.glob, r.copyHint(p))
 		}
 		for _, path := range matches {
 			r.read(path, true)
 		}
 	}
+}
+
+// copyHint is what to do, if anything, when a file elsewhere names /etc/meshd, as a copy of the file of another host does.
+func (r *reader) copyHint(p pattern) string {
+	below := func(path string) bool { return strings.HasPrefix(path, etc+"/") }
+	if r.root != "" || !below(p.glob) || below(p.at.Filename) {
+		return ""
+	}
+	return fmt.Sprintf(" To check a copy of %s, name its folder: meshctl validate -root DIR.", etc)
 }
 
 // ignored says whether a file is an editor's or the system's and not a person's.
@@ -128,7 +138,7 @@ func (r *reader) unreadable(path string, err error) {
 		summary, fix = fmt.Sprintf("%s %s", path, refused.because), refused.fix
 	case errors.Is(err, fs.ErrNotExist):
 		summary, fix = fmt.Sprintf("%s does not exist", path), fmt.Sprintf("Create it, or name another path. Without "+
-			"a path, %s and %s/*.hcl are read.", defaultFile, defaultFolder)
+			"a path, %s and %s/*.hcl are read.", r.root.find(defaultFile), r.root.find(defaultFolder))
 	case !errors.Is(err, fs.ErrPermission):
 		fix = fmt.Sprintf("The system says: %v. Check the path and the disk that it is on.", err)
 	}

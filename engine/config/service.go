@@ -35,7 +35,9 @@ type serviceBlock struct {
 	VirtualIPv6      *string   `hcl:"virtual_ipv6,optional"`
 	VirtualIPv6Range hcl.Range `hcl:"virtual_ipv6,attr_value_range"`
 
+	// Workloads say which local processes are the service: those that one of the blocks matches.
 	Workloads []*workloadBlock `hcl:"workload,block"`
+
 	Endpoints []*endpointBlock `hcl:"endpoint,block"`
 
 	Range hcl.Range `hcl:",def_range"`
@@ -78,6 +80,10 @@ func (b *builder) service(s *serviceBlock) mesh.Service {
 	built := mesh.Service{Name: s.Name, Protocol: mesh.TCP, Balancing: defaultBalancing}
 	if s.Port != nil {
 		built.Port, _ = b.port(s.PortRange, *s.Port)
+		if len(s.Endpoints) == 0 {
+			b.warnf(s.Range, "Service without an endpoint", "Its name is answered, and every connection to it is refused. Add "+
+				"an endpoint block with host = \"…\" or address = \"…\", or remove the port if the service only calls others.")
+		}
 	} else if len(s.Endpoints) > 0 {
 		b.errorf(s.Range, "Service without a port", "A service with endpoints has callers. Write the port that they connect "+
 			"to, such as port = 80.")

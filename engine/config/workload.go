@@ -36,7 +36,7 @@ type workloadBlock struct {
 func (b *builder) workload(w *workloadBlock, s *serviceBlock) mesh.Workload {
 	if w.Unit == nil && w.Cgroup == nil && w.User == nil {
 		b.errorf(w.Range, "Workload without a condition", "Write at least one of unit, cgroup and user, such as "+
-			"unit = %q.", s.Name+".service")
+			"unit = %q. Inside a block all that is written must match; several blocks are alternatives.", s.Name+".service")
 	}
 	if w.Unit != nil {
 		b.units(w.UnitRange, []string{*w.Unit})
@@ -55,7 +55,7 @@ func (b *builder) workload(w *workloadBlock, s *serviceBlock) mesh.Workload {
 	}
 	if len(w.Hosts) == 0 && !onHost(s) {
 		b.errorf(w.Range, "Workload would match nowhere", "The service has no endpoint on a host of the mesh, so nobody knows "+
-			"where to look for its processes. Write hosts = [\"…\"], or hosts = [\"*\"] for every host.")
+			"where to look for its processes. Write hosts = [\"…\"] in the workload block, or hosts = [\"*\"] for every host.")
 	}
 	return mesh.Workload{Unit: valueOr(w.Unit, ""), Cgroup: valueOr(w.Cgroup, ""), User: valueOr(w.User, ""), Hosts: w.Hosts}
 }

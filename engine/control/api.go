@@ -55,6 +55,7 @@ type Status struct {
 	Connections   ConnectionCounts `json:"connections"`
 	DNS           DNS              `json:"dns"`
 	Listeners     []Listener       `json:"listeners"`
+	Refused       []Refusal        `json:"refused"` // most often first
 }
 
 // Problem is something that needs a person.
@@ -104,6 +105,24 @@ type Listener struct {
 	Name    string `json:"name"`
 	Address string `json:"address"` // address:port, or a path
 }
+
+// Refusal is a destination to which the kernel has refused connections, so that meshd never saw them.
+type Refusal struct {
+	Destination string        `json:"destination"` // name:port of a service, or address:port
+	Reason      RefusalReason `json:"reason"`
+	Count       uint64        `json:"count"` // of connections
+}
+
+// RefusalReason is why the kernel refused connections, in one word.
+type RefusalReason string
+
+// The reasons of refusals.
+const (
+	RefusedPort  RefusalReason = "undeclared-port" // the service has another port
+	RefusedEmpty RefusalReason = "no-endpoint"     // the service has no endpoint
+	RefusedDead  RefusalReason = "meshd-dead"      // or hung, with capture.fail = "closed"
+	RefusedUDP   RefusalReason = "udp"             // to a virtual address, where only TCP goes
+)
 
 // ServiceList is the answer to "which services are there?".
 type ServiceList struct {

@@ -77,6 +77,9 @@ func (s Status) arranged() Status {
 	s.Listeners = notNil(slices.SortedFunc(slices.Values(s.Listeners), func(a, b Listener) int {
 		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Address, b.Address))
 	}))
+	s.Refused = notNil(slices.SortedFunc(slices.Values(s.Refused), func(a, b Refusal) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), strings.Compare(a.Destination, b.Destination), cmp.Compare(a.Reason, b.Reason))
+	}))
 	return s
 }
 

@@ -17,17 +17,23 @@ import (
 // Sentinels of the client. The errors that wrap them name the cause and what to do next.
 var (
 	ErrNotReachable = errors.New("cannot reach meshd") // nothing listens on the socket
-	ErrNoAnswer     = errors.New("meshd does not answer")
+	ErrNoAnswer     = errors.New("meshd did not answer")
 	ErrDenied       = errors.New("access to meshd denied")
 )
 
 // Is makes a refusal for want of permission an ErrDenied.
 func (e *Error) Is(target error) bool { return target == ErrDenied && e.Status == http.StatusForbidden }
 
-const (
-	answerTimeout = 30 * time.Second // of a call, so that a tool never hangs with a hung daemon
-	maxAnswer     = 64 << 20         // bytes; MaxConnections need less than 8 MiB
-)
+// maxAnswer bounds an answer, in bytes. MaxConnections need less than 8 MiB.
+const maxAnswer = 64 << 20
+
+// timeout is how long a call may take, so that a tool never hangs with a hung daemon.
+func (a access) timeout() time.Duration {
+	if a == changes {
+		return 30 * time.Second
+	}
+	return 5 * time.Second
+}
 
 // Client calls the meshd of this host. It may be used from many goroutines.
 type Client struct {
@@ -43,7 +49,7 @@ func NewClient(socketPath string) *Client {
 	}
 	// A tool makes a call or two: idle connections would only take room on the daemon.
 	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true, DisableCompression: true}
-	return &Client{path: socketPath, http: &http.Client{Transport: transport, Timeout: answerTimeout}}
+	return &Client{path: socketPath, http: &http.Client{Transport: transport}}
 }
 
 // Status asks how meshd is.
@@ -86,6 +92,9 @@ func ofService(name string) url.Values {
 // get makes a call and returns its document.
 func get[T any](ctx context.Context, c *Client, a access, path string, query url.Values) (T, error) {
 	var document T
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, a.timeout())
+	defer cancel()
 	target := url.URL{Scheme: "http", Host: "meshd", Path: path, RawQuery: query.Encode()}
 	request, err := http.NewRequestWithContext(ctx, string(a), target.String(), nil)
 	if err != nil {
@@ -93,7 +102,7 @@ func get[T any](ctx context.Context, c *Client, a access, path string, query url
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return document, c.explain(err)
+		return document, c.explain(err, time.Since(start))
 	}
 	defer response.Body.Close()
 	decoder := json.NewDecoder(io.LimitReader(response.Body, maxAnswer))
@@ -106,13 +115,16 @@ func get[T any](ctx context.Context, c *Client, a access, path string, query url
 		return document, refused
 	}
 	if err := decoder.Decode(&document); err != nil {
+		if late := ctx.Err(); late != nil {
+			return document, c.explain(late, time.Since(start))
+		}
 		return document, fmt.Errorf("read answer of meshd at %s: %w: are the versions the same? meshctl version", c.path, err)
 	}
 	return document, nil
 }
 
-// explain turns an error of the socket into one that says what to do.
-func (c *Client) explain(err error) error {
+// explain turns an error of the socket, or the end of the time for a call, into one that says what to do.
+func (c *Client) explain(err error, waited time.Duration) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err // without the address that stands for the socket
 	}
@@ -120,6 +132,9 @@ func (c *Client) explain(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("interrupted: %w", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%w for %v: it hangs, or the host is overloaded; a meshd that hangs is dead to the kernel after 3s, and "+
+			"callers then get what capture.fail says: journalctl -u meshd -e; systemctl restart meshd", ErrNoAnswer, waited.Round(time.Second))
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%w: %s is for root and the members of its group: %s", ErrDenied, c.path, joinGroup)
 	case isDial && dial.Op == "dial" && !dial.Timeout():
@@ -127,7 +142,8 @@ func (c *Client) explain(err error) error {
 		if call, ok := errors.AsType[*os.SyscallError](err); ok {
 			cause = call.Err
 		}
-		return fmt.Errorf("%w at %s (%w): is it running? systemctl status meshd", ErrNotReachable, c.path, cause)
+		return fmt.Errorf("%w at %s (%w): is it running? systemctl status meshd; if it ran before, callers now get what "+
+			"capture.fail says", ErrNotReachable, c.path, cause)
 	}
-	return fmt.Errorf("%w at %s (%w): does it hang? journalctl -u meshd -e", ErrNoAnswer, c.path, err)
+	return fmt.Errorf("%w at %s (%w): does it hang, or did it just end? journalctl -u meshd -e", ErrNoAnswer, c.path, err)
 }

@@ -3,12 +3,14 @@ package control
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 func listen(t *testing.T) *net.UnixListener {
@@ -44,6 +46,39 @@ func TestNotReachable(t *testing.T) {
 	l.Close()
 	_, err = NewClient(l.Addr().String()).Reload(t.Context())
 	expect(t, err, ErrNotReachable, "(connection refused)")
+}
+
+// hang is a transport that answers no call.
+type hang struct{}
+
+func (hang) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	return nil, r.Context().Err()
+}
+
+// hungBody is a transport whose answers begin and never end.
+type hungBody struct{}
+
+func (hungBody) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, w := io.Pipe()
+	context.AfterFunc(r.Context(), func() { w.CloseWithError(r.Context().Err()) })
+	return &http.Response{StatusCode: http.StatusOK, Body: body, Request: r}, nil
+}
+
+func TestHungMeshd(t *testing.T) {
+	for _, transport := range []http.RoundTripper{hang{}, hungBody{}} {
+		synctest.Test(t, func(t *testing.T) {
+			c := NewClient("/run/x")
+			c.http.Transport = transport
+			_, err := c.Status(t.Context())
+			expect(t, err, ErrNoAnswer, "meshd did not answer for 5s", "capture.fail", "systemctl restart meshd")
+			if strings.Contains(err.Error(), "deadline") {
+				t.Errorf("error %q is not for people", err)
+			}
+			_, err = c.Reload(t.Context())
+			expect(t, err, ErrNoAnswer, "for 30s")
+		})
+	}
 }
 
 func TestNoAnswer(t *testing.T) {
@@ -91,5 +126,5 @@ func TestDeniedIsTheSentinel(t *testing.T) {
 	if !errors.Is(&Error{Status: http.StatusForbidden}, ErrDenied) || errors.Is(&Error{Status: http.StatusNotFound}, ErrDenied) {
 		t.Error("of the refusals only 403 is ErrDenied")
 	}
-	expect(t, NewClient("/run/x").explain(&net.OpError{Op: "dial", Err: os.ErrPermission}), ErrDenied, "/run/x", "usermod -aG meshd")
+	expect(t, NewClient("/run/x").explain(&net.OpError{Op: "dial", Err: os.ErrPermission}, 0), ErrDenied, "/run/x", "usermod -aG meshd")
 }

@@ -238,6 +238,20 @@ func TestRefusedConfigurationIsAProblem(t *testing.T) {
 	}
 }
 
+func TestRefusalsAreSorted(t *testing.T) {
+	b := &fakeBackend{status: Status{Refused: []Refusal{
+		{"b.mesh:1", RefusedPort, 1}, {"a.mesh:1", RefusedPort, 1}, {"a.mesh:1", RefusedDead, 1}, {"c.mesh:1", RefusedEmpty, 9},
+	}}}
+	want := []Refusal{
+		{"c.mesh:1", RefusedEmpty, 9}, {"a.mesh:1", RefusedDead, 1}, {"a.mesh:1", RefusedPort, 1}, {"b.mesh:1", RefusedPort, 1},
+	}
+	socket, _ := serve(t, b, Config{})
+	status, err := NewClient(socket).Status(t.Context())
+	if diff := cmp.Diff(want, status.Refused); diff != "" || err != nil {
+		t.Errorf("error %v, refused (-want +got):\n%s", err, diff)
+	}
+}
+
 func TestReloadOutlivesItsCallerAndEndsWithTheServer(t *testing.T) {
 	started, ended := make(chan struct{}), make(chan struct{})
 	b := &fakeBackend{reload: func(ctx context.Context) ReloadResult {

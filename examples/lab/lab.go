@@ -200,7 +200,7 @@ func (l *Lab) Queries() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strings.Split(strings.TrimSuffix(string(text), "\n"), "\n"), nil
+	return strings.FieldsFunc(string(text), func(r rune) bool { return r == '\n' }), nil
 }
 
 // queryLog is the file in the state folder that has what the resolver was asked.

@@ -11,4 +11,7 @@ host "app-1" {
 service "billing" {
   port         = 80
   virtual_ipv4 = "10.96.0.1"
+  endpoint {
+    address = "10.9.0.1"
+  }
 }

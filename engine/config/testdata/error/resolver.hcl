@@ -2,7 +2,7 @@ mesh "shop" {}
 host "app-1" {
   addresses = ["10.0.0.21"]
 }
-service "billing" {
+service "billing" { # WARNING: Service without an endpoint
   port = 80
 }
 resolver "biling" { # ERROR: Unknown service

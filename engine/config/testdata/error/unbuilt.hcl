@@ -55,6 +55,9 @@ service "billing" {
 service "two" {
   port     = 80
   protocol = "http2" # ERROR: service.protocol = "http2" is not built yet
+  endpoint {
+    address = "10.9.0.2"
+  }
 }
 service "three" {
   port     = 80

@@ -74,9 +74,6 @@ service "nightly" {
     hosts = ["*"]
   }
 }
-service "planned" {
-  port = 9000
-}
 resolver "web_front" {
   load_balancer {
     policy = "round_robin"
