@@ -87,6 +87,15 @@ func openAttachment(dir, cgroup string) attachment {
 	return a
 }
 
+// detach ends the links at once: the kernel ends one whose last descriptor and pin are gone only some time later.
+func (a attachment) detach() error {
+	var errs []error
+	for _, l := range a.links {
+		errs = append(errs, l.Detach())
+	}
+	return errors.Join(append(errs, a.close())...)
+}
+
 func (a attachment) close() error {
 	var errs []error
 	for _, l := range a.links {
@@ -97,9 +106,10 @@ func (a attachment) close() error {
 
 // Commit attaches the programs, or puts them in the place of those of an earlier start, and then lets them decide.
 //
-// When it fails, what was attached before is as it was.
+// When it fails, the programs of an earlier start are as they were. Those of a start that was incomplete, or for another
+// cgroup, are gone: two sets must never run for one connection, so they had to make room first.
 func (k *Kernel) Commit() error {
-	if err := errors.Join(k.forgetEarlierSelves(), k.Beat()); err != nil {
+	if err := k.Beat(); err != nil {
 		return err
 	}
 	publish := k.attach
@@ -119,12 +129,6 @@ func (k *Kernel) Commit() error {
 // Adopted says whether an earlier start had attached the programs already.
 func (k *Kernel) Adopted() bool { return k.adopted }
 
-// forgetEarlierSelves removes meshd processes that are gone: their ids may be given to others. The caller holds the
-// lock that only one meshd of a host can hold.
-func (k *Kernel) forgetEarlierSelves() error {
-	return rows[uint32, uint64]{"own", k.objects.Own, map[uint32]uint64{k.self.TGID: k.self.Cgroup}}.prune()
-}
-
 // attach builds a complete folder of pins beside the one in use and then takes its place.
 func (k *Kernel) attach() (err error) {
 	fresh := filepath.Join(k.cfg.Dir, stagingDir)
@@ -134,14 +138,14 @@ func (k *Kernel) attach() (err error) {
 	made := attachment{links: map[string]link.Link{}, whole: true}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(fresh), made.close())
+			err = errors.Join(err, os.RemoveAll(fresh), made.detach())
 		}
 	}()
 	if err := k.pinMaps(fresh); err != nil {
 		return err
 	}
 	// Two sets of our programs must never run for one socket, so the old links go before the new ones come.
-	if err := errors.Join(k.links.close(), os.RemoveAll(filepath.Join(k.cfg.Dir, pinVersion))); err != nil {
+	if err := errors.Join(k.links.detach(), os.RemoveAll(filepath.Join(k.cfg.Dir, pinVersion))); err != nil {
 		return fmt.Errorf("remove earlier pins: %w", err)
 	}
 	k.links = attachment{}
@@ -170,14 +174,19 @@ func attachError(name, cgroup string, err error) error {
 	return fmt.Errorf("attach %s to %s: %w", name, cgroup, err)
 }
 
+// pinMaps pins the maps that are not pinned in a folder yet.
 func (k *Kernel) pinMaps(dir string) error {
 	for name, m := range k.objects.byName() {
+		path := filepath.Join(dir, name)
+		if _, err := os.Stat(path); err == nil {
+			continue
+		}
 		// A clone has no pin of its own yet; pinning the original would move its pin out of the folder in use.
 		clone, err := m.Clone()
 		if err != nil {
 			return fmt.Errorf("clone map %s: %w", name, err)
 		}
-		err = clone.Pin(filepath.Join(dir, name))
+		err = clone.Pin(path)
 		clone.Close()
 		if err != nil {
 			return fmt.Errorf("pin map %s: %w", name, err)
@@ -188,6 +197,9 @@ func (k *Kernel) pinMaps(dir string) error {
 
 // update exchanges the programs behind the links that exist: no connection finds a gap.
 func (k *Kernel) update() error {
+	if err := k.pinMaps(filepath.Join(k.cfg.Dir, pinVersion)); err != nil { // those that an earlier release did not have
+		return err
+	}
 	before := map[string]*ebpf.Program{}
 	defer func() {
 		for _, p := range before {
@@ -303,7 +315,19 @@ func Leftover(dir string) (fail mesh.FailMode, found bool, err error) {
 // Withdraw detaches the programs and removes their pins: the way back when a start fails after Commit, and what
 // `meshctl cleanup` does.
 func Withdraw(dir string) error {
-	return errors.Join(os.RemoveAll(filepath.Join(dir, pinVersion)), os.RemoveAll(filepath.Join(dir, stagingDir)), removeEmpty(dir))
+	var errs []error
+	for name := range (&meshObjects{}).hooks() {
+		l, err := link.LoadPinnedLink(filepath.Join(dir, pinVersion, pinName(name)), nil)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			err = errors.Join(l.Detach(), l.Close())
+		}
+		errs = append(errs, err)
+	}
+	errs = append(errs, os.RemoveAll(filepath.Join(dir, pinVersion)), os.RemoveAll(filepath.Join(dir, stagingDir)), removeEmpty(dir))
+	return errors.Join(errs...)
 }
 
 func removeEmpty(dir string) error {

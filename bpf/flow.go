@@ -38,9 +38,9 @@ func (k *Kernel) Flow(client *net.TCPConn) (mesh.Flow, error) {
 	return mesh.Flow{
 		Destination: netip.AddrPortFrom(m.Addr.netip(), networkOrder(m.Port)),
 		Cgroup:      m.Cgroup,
+		Levels:      m.Levels,
 		PID:         m.Tgid,
 		UID:         m.Uid,
 		Netns:       m.Netns,
-		Service:     mesh.ServiceID(m.Service),
 	}, nil
 }

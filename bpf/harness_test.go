@@ -42,7 +42,8 @@ type dial struct {
 	Op     string // "tcp", "udp" (connected), "sendto" (unconnected, to every address of To), "bind"
 	V6     bool   // AF_INET6 socket; IPv4 addresses are dialled mapped
 	To     []netip.AddrPort
-	Device string // bind to this device first
+	From   netip.AddrPort // bind to this address first, unless it is not valid
+	Device string         // bind to this device first
 }
 
 // dialled is what became of it.
@@ -82,7 +83,7 @@ func (d dial) run() (r dialledResult, err error) {
 	if d.V6 {
 		family = unix.AF_INET6
 	}
-	if d.Op == "tcp" || d.Op == "bind" {
+	if d.Op == "tcp" || d.Op == "connect" || d.Op == "bind" {
 		kind = unix.SOCK_STREAM
 	}
 	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
@@ -98,7 +99,17 @@ func (d dial) run() (r dialledResult, err error) {
 			return r, err
 		}
 	}
+	if d.From.IsValid() {
+		reuse := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
+		if err := errors.Join(reuse, unix.Bind(fd, d.sockaddr(d.From))); err != nil {
+			return r, err
+		}
+	}
 	switch d.Op {
+	case "connect":
+		// Closed with RST, so that the port is free at once.
+		err := unix.Connect(fd, d.sockaddr(d.To[0]))
+		return r, errors.Join(err, unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}))
 	case "bind":
 		return r, unix.Bind(fd, d.sockaddr(d.To[0]))
 	case "sendto":
@@ -269,6 +280,7 @@ type dialer struct {
 	pid      int
 	uid      uint32
 	cgroup   uint64
+	lineage  []uint64 // from the bench's cgroup to its own
 }
 
 // startDialer starts one as uid in the folder name below the bench's cgroup.
@@ -313,7 +325,14 @@ func (b *bench) startDialer(name string, uid uint32) *dialer {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return &dialer{t: b.t, requests: json.NewEncoder(in), replies: json.NewDecoder(out), pid: cmd.Process.Pid, uid: uid, cgroup: id}
+	above, err := cgroupID(b.cgroup)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return &dialer{
+		t: b.t, requests: json.NewEncoder(in), replies: json.NewDecoder(out),
+		pid: cmd.Process.Pid, uid: uid, cgroup: id, lineage: []uint64{above, id},
+	}
 }
 
 func (d *dialer) do(call dial) dialledResult {
@@ -342,6 +361,19 @@ func copyTo(t *testing.T, path string) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// listenQuietly opens a listener that nobody accepts from.
+func (b *bench) listenQuietly(addr string) *net.TCPListener {
+	b.t.Helper()
+	var lc net.ListenConfig
+	lc.SetMultipathTCP(false)
+	l, err := lc.Listen(b.t.Context(), "tcp4", addr)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() { l.Close() })
+	return l.(*net.TCPListener)
 }
 
 // listenTCP opens a listener in the bench's namespace and lets answer handle every connection.

@@ -102,8 +102,10 @@ func (k *Kernel) introduce() error {
 		return fmt.Errorf("ask the kernel who meshd is: %w", err)
 	}
 	k.self = Self{TGID: uint32(me.Tgid), Cgroup: me.Cgroup}
-	if err := k.objects.Own.Put(k.self.TGID, k.self.Cgroup); err != nil {
-		return fmt.Errorf("enter own process: %w", err)
+	// Only one meshd of a host gets here, see the lock of its owner. The ids of those before may be given to others.
+	own := rows[uint32, uint64]{meshMapOwn, k.objects.Own, map[uint32]uint64{k.self.TGID: k.self.Cgroup}}
+	if err := errors.Join(own.prune(), own.put()); err != nil {
+		return err
 	}
 	var last meshHeartbeat
 	if err := k.objects.Beat.Lookup(uint32(0), &last); err != nil {
@@ -121,6 +123,14 @@ func (k *Kernel) Self() Self { return k.self }
 // Beat tells the kernel programs that meshd is alive. ErrSuperseded means that a later start owns them now: this one
 // must end.
 func (k *Kernel) Beat() error {
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	return k.beatAt(now)
+}
+
+func (k *Kernel) beatAt(ns uint64) error {
 	var last meshHeartbeat
 	if err := k.objects.Beat.Lookup(uint32(0), &last); err != nil {
 		return fmt.Errorf("read heartbeat: %w", err)
@@ -128,18 +138,12 @@ func (k *Kernel) Beat() error {
 	if last.Generation > k.generation {
 		return ErrSuperseded
 	}
-	now, err := monotonic()
-	if err != nil {
-		return err
-	}
-	return k.objects.Beat.Put(uint32(0), meshHeartbeat{AtNs: now, Generation: k.generation})
+	return k.objects.Beat.Put(uint32(0), meshHeartbeat{AtNs: ns, Generation: k.generation})
 }
 
 // Silence makes the programs decide at once as if meshd were dead, instead of when the heartbeat has become old. The
 // next Beat ends it.
-func (k *Kernel) Silence() error {
-	return k.objects.Beat.Put(uint32(0), meshHeartbeat{Generation: k.generation})
-}
+func (k *Kernel) Silence() error { return k.beatAt(0) }
 
 // HeartbeatAge returns how long ago the last Beat was.
 func (k *Kernel) HeartbeatAge() (time.Duration, error) {

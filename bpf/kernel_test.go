@@ -155,12 +155,11 @@ func TestMeshdGoneAndBack(t *testing.T) {
 }
 
 func TestWithdrawDetaches(t *testing.T) {
-	b, k, _, d := committed(t)
+	b, _, _, d := committed(t)
 	d.expect("attached", "meshd")
-	if err := errors.Join(k.links.close(), Withdraw(b.dir)); err != nil {
+	if err := Withdraw(b.dir); err != nil {
 		t.Fatal(err)
 	}
-	k.links = attachment{}
 	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Errno != int(syscall.ECONNREFUSED) || r.Reply != "" {
 		t.Errorf("after Withdraw: %+v", r) // the address is local in this namespace, and nobody listens
 	}
@@ -296,6 +295,91 @@ func TestApplyKeepsOldRulesOnFailure(t *testing.T) {
 		t.Fatal("2000 excluded ports fit")
 	}
 	d.expect("after a failed Apply", "meshd")
+}
+
+// TestFailedStartKeepsFailOpen has a start fail on rules that do not fit: what callers got from the meshd before, which
+// is gone, they still get.
+func TestFailedStartKeepsFailOpen(t *testing.T) {
+	b, k, l, d := committed(t)
+	l.Close()
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := b.open()
+	defer next.Close()
+	rules := simple(15001)
+	for i := range 2000 {
+		rules.ExcludePorts = append(rules.ExcludePorts, uint16(i+1))
+	}
+	if err := next.Apply(rules); err == nil {
+		t.Fatal("2000 excluded ports fit")
+	}
+	d.expect("after a start that failed", "endpoint")
+}
+
+// TestProbePassesRules wants meshd's probe captured whatever is excluded: it tells whether capture works at all.
+func TestProbePassesRules(t *testing.T) {
+	_, k, l, d := committed(t)
+	probe := netip.MustParseAddrPort("244.0.0.99:1")
+	for name, change := range map[string]func(*Rules){
+		"mode off":         func(r *Rules) { r.Mode = mesh.CaptureOff },
+		"user excluded":    func(r *Rules) { r.ExcludeUIDs = []uint32{d.uid} },
+		"port excluded":    func(r *Rules) { r.ExcludePorts = []uint16{1} },
+		"network excluded": func(r *Rules) { r.ExcludeCIDRs = []netip.Prefix{netip.MustParsePrefix("244.0.0.0/6")} },
+		"not included":     func(r *Rules) { r.IncludeOnly = true },
+	} {
+		rules := simple(uint16(l.Addr().(*net.TCPAddr).Port))
+		rules.Virtual = append(rules.Virtual, Virtual{Address: probe, Probe: true})
+		change(&rules)
+		if err := k.Apply(rules); err != nil {
+			t.Fatal(err)
+		}
+		if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{probe}}); r.Reply != "meshd" {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+	if err := k.Silence(); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{probe}}); r.Errno != int(syscall.ECONNREFUSED) {
+		t.Errorf("a probe that nobody can answer: %+v", r)
+	}
+}
+
+// TestFlowIsNotInherited has a connection that was never accepted leave its record behind, and another user connect to
+// meshd's port by itself from the same address and port.
+func TestFlowIsNotInherited(t *testing.T) {
+	b := newBench(t)
+	k := b.open()
+	defer k.Close()
+	never := b.listenQuietly("127.0.0.1:0")
+	at := never.Addr().(*net.TCPAddr).AddrPort()
+	if err := errors.Join(k.Apply(simple(at.Port())), k.Listen(never), k.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	defer Withdraw(b.dir)
+	source := netip.MustParseAddrPort("127.0.0.1:40000")
+	victim, thief := b.startDialer("victim", 1000), b.startDialer("thief", 65534)
+	if r := victim.do(dial{Op: "connect", To: []netip.AddrPort{virtual}, From: source}); r.Errno != 0 {
+		t.Fatalf("victim: %+v", r)
+	}
+	never.Close() // with the victim's connection in its queue
+
+	flows := make(chan error, 1)
+	l := b.listenTCP("tcp4", at.String(), func(c *net.TCPConn) {
+		_, err := k.Flow(c)
+		flows <- err
+		c.Write([]byte("."))
+	})
+	if err := k.Listen(l); err != nil {
+		t.Fatal(err)
+	}
+	if r := thief.do(dial{Op: "tcp", To: []netip.AddrPort{at}, From: source}); r.Errno != 0 {
+		t.Fatalf("thief: %+v", r)
+	}
+	if err := <-flows; !errors.Is(err, ErrNoFlow) {
+		t.Errorf("the thief has the flow of the victim: %v", err)
+	}
 }
 
 func TestOpenNamesWhatIsMissing(t *testing.T) {

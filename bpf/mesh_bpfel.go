@@ -115,12 +115,12 @@ type meshMeta struct {
 	Port     uint16
 	Pad2     uint16
 	Addr     meshAddr
-	Service  uint64
 	Cgroup   uint64
+	Levels   [8]uint64
 	Netns    uint64
 	Tgid     uint32
 	Uid      uint32
-	Reserved [72]uint8
+	Reserved [16]uint8
 }
 
 type meshMode uint32

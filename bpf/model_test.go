@@ -16,7 +16,6 @@ import (
 // world is what the model knows: the rules, and the facts that the kernel sees by itself.
 type world struct {
 	Rules
-	marks   map[uint64]CgroupMark
 	alive   bool // the heartbeat is young
 	listen4 bool // a listener of each family stands in the map
 	listen6 bool
@@ -110,7 +109,7 @@ func (w *world) excluded(who caller, dst netip.AddrPort) bool {
 	}
 	var marks CgroupMark
 	for _, id := range who.cgroups {
-		marks |= w.marks[id]
+		marks |= w.Marks[id]
 	}
 	return marks&Excluded != 0 || w.IncludeOnly && marks&Included == 0
 }
@@ -141,7 +140,7 @@ func some[T any](r *rand.Rand, from []T) (out []T) {
 }
 
 func randomWorld(r *rand.Rand, port uint16, cgroups []uint64, uids []uint32) *world {
-	w := &world{alive: r.IntN(4) > 0, listen4: r.IntN(4) > 0, listen6: r.IntN(4) > 0, marks: map[uint64]CgroupMark{}}
+	w := &world{alive: r.IntN(4) > 0, listen4: r.IntN(4) > 0, listen6: r.IntN(4) > 0}
 	w.Rules = Rules{
 		Mode:         pick(r, []mesh.CaptureMode{mesh.CaptureMesh, mesh.CaptureMesh, mesh.CaptureMesh, mesh.CaptureOff}),
 		Fail:         pick(r, []mesh.FailMode{mesh.FailOpen, mesh.FailClosed}),
@@ -149,6 +148,7 @@ func randomWorld(r *rand.Rand, port uint16, cgroups []uint64, uids []uint32) *wo
 		Backends:     map[mesh.ServiceID][]netip.AddrPort{},
 		IncludeOnly:  r.IntN(4) == 0,
 		ByCgroup:     r.IntN(2) == 0,
+		Marks:        map[uint64]CgroupMark{},
 	}
 	for i, v := range modelVirtual {
 		id := mesh.ServiceID(i/2 + 1)
@@ -168,10 +168,10 @@ func randomWorld(r *rand.Rand, port uint16, cgroups []uint64, uids []uint32) *wo
 		w.ExcludeCIDRs = some(r, []netip.Prefix{netip.MustParsePrefix("244.0.0.10/31"), netip.MustParsePrefix("fd00:2::/32"), netip.MustParsePrefix("10.0.0.2/32")})
 	}
 	for _, id := range some(r, cgroups) {
-		w.marks[id] |= Excluded
+		w.Marks[id] |= Excluded
 	}
 	for _, id := range some(r, cgroups) {
-		w.marks[id] |= Included
+		w.Marks[id] |= Included
 	}
 	return w
 }
@@ -250,7 +250,6 @@ func (b *bench) impose(k *Kernel, w *world, l4, l6 *net.TCPListener) {
 		}
 	}
 	check(k.Apply(w.Rules))
-	check(k.MarkCgroups(w.marks))
 	if w.alive {
 		check(k.Beat())
 	} else {
@@ -283,7 +282,8 @@ func agree(want verdict, got dialledResult, d *dialer, dst netip.AddrPort) error
 		if err := json.Unmarshal([]byte(got.Reply), &flow); err != nil {
 			return fmt.Errorf("not at meshd: %q", got.Reply)
 		}
-		if flow.Destination != dst || flow.Cgroup != d.cgroup || flow.PID != uint32(d.pid) || flow.UID != d.uid || flow.Netns == 0 {
+		if flow.Destination != dst || flow.Cgroup != d.cgroup || flow.PID != uint32(d.pid) || flow.UID != d.uid || flow.Netns == 0 ||
+			!slices.Equal(flow.Lineage(), d.lineage) {
 			return fmt.Errorf("flow %+v is not that of pid %d", flow, d.pid)
 		}
 	case "pass":

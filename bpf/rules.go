@@ -4,11 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"os/user"
 	"slices"
-	"strconv"
 
-	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/meshd/meshd/engine/mesh"
@@ -34,8 +31,9 @@ type Rules struct {
 	ExcludePorts []uint16
 	ExcludeCIDRs []netip.Prefix
 	ExcludeUIDs  []uint32
-	IncludeOnly  bool // only cgroups marked Included are captured
-	ByCgroup     bool // some cgroups are marked Excluded
+	IncludeOnly  bool                  // only cgroups marked Included are captured
+	ByCgroup     bool                  // some cgroups are marked Excluded
+	Marks        map[uint64]CgroupMark // by cgroup id; they hold for the cgroups below, too
 }
 
 // Virtual ties a virtual address and port to a service.
@@ -67,23 +65,28 @@ const (
 	Excluded = CgroupMark(meshCgroupFlagCGROUP_EXCLUDED)
 )
 
-// Apply makes the programs decide by r.
+// Apply makes the programs decide by r. Calls of Apply and MarkCgroups must not overlap.
 //
-// It adds before it removes, so that every connection is decided by the old rules or by the new ones. When an addition
-// fails, the old rules are put back and the error says which table was full or refused.
+// It adds before it removes, so that every connection is decided by the old rules or by the new ones. When r does not
+// fit, or an addition fails, the rules before are in force again, and the error says which table it was.
 func (k *Kernel) Apply(r Rules) error {
 	tables, err := k.tables(r)
 	if err != nil {
 		return err
 	}
 	for _, t := range tables {
+		if err := t.fits(); err != nil {
+			return err
+		}
+	}
+	for _, t := range tables {
 		if err := t.put(); err != nil {
-			return errors.Join(err, k.restore(tables))
+			return errors.Join(err, k.restore())
 		}
 	}
 	settled := k.config(r)
 	if err := k.objects.Cfg.Put(uint32(0), settled); err != nil {
-		return errors.Join(fmt.Errorf("write configuration: %w", err), k.restore(tables))
+		return errors.Join(fmt.Errorf("write configuration: %w", err), k.restore())
 	}
 	k.settled, k.applied = settled, tables
 	for _, t := range slices.Backward(tables) {
@@ -94,18 +97,33 @@ func (k *Kernel) Apply(r Rules) error {
 	return nil
 }
 
-// restore puts the tables of the last Apply back over a half written one.
-func (k *Kernel) restore(half []table) error {
+// restore puts the tables of the last Apply back over half written ones. After a start there was none yet: what was
+// added then stays beside what an earlier meshd has left, for whose callers nothing is taken away.
+func (k *Kernel) restore() error {
 	var errs []error
 	for _, t := range k.applied {
 		errs = append(errs, t.put(), t.prune())
 	}
-	if k.applied == nil {
-		for _, t := range half {
-			errs = append(errs, t.clear())
-		}
-	}
 	return errors.Join(errs...)
+}
+
+// MarkCgroups replaces the marks of the last Apply.
+func (k *Kernel) MarkCgroups(marks map[uint64]CgroupMark) error {
+	t := k.marks(marks)
+	if err := errors.Join(t.fits(), t.put(), t.prune()); err != nil {
+		return err
+	}
+	k.applied[len(k.applied)-1] = t
+	return nil
+}
+
+// marks is the last of the tables.
+func (k *Kernel) marks(marks map[uint64]CgroupMark) table {
+	want := make(map[uint64]meshCgroupFlag, len(marks))
+	for id, m := range marks {
+		want[id] = meshCgroupFlag(m)
+	}
+	return rows[uint64, meshCgroupFlag]{meshMapCgroups, k.objects.Cgroups, want}
 }
 
 func (k *Kernel) config(r Rules) meshConfig {
@@ -188,17 +206,8 @@ func (k *Kernel) tables(r Rules) ([]table, error) {
 		rows[uint16, uint8]{meshMapExcludedPorts, o.ExcludedPorts, set(r.ExcludePorts, networkOrder)},
 		rows[meshCidrKey, uint8]{meshMapExcludedCidrs, o.ExcludedCidrs, cidrs},
 		rows[uint32, uint8]{meshMapExcludedUsers, o.ExcludedUsers, set(r.ExcludeUIDs, func(uid uint32) uint32 { return uid })},
+		k.marks(r.Marks),
 	}, nil
-}
-
-// MarkCgroups says which cgroups, by id, are included in or excluded from capture. Marks hold for what is below, too.
-func (k *Kernel) MarkCgroups(marks map[uint64]CgroupMark) error {
-	want := make(map[uint64]uint32, len(marks))
-	for id, m := range marks {
-		want[id] = uint32(m)
-	}
-	t := rows[uint64, uint32]{meshMapCgroups, k.objects.Cgroups, want}
-	return errors.Join(t.put(), t.prune())
 }
 
 func serviceValue(backends []netip.AddrPort) meshService {
@@ -225,72 +234,3 @@ func set[K, W comparable](values []W, key func(W) K) map[K]uint8 {
 	}
 	return all
 }
-
-// UIDs turns user names and numbers into user ids. A name that the host does not know is an error.
-func UIDs(users []string) ([]uint32, error) {
-	var ids []uint32
-	for _, name := range users {
-		if n, err := strconv.ParseUint(name, 10, 32); err == nil {
-			ids = append(ids, uint32(n))
-			continue
-		}
-		u, err := user.Lookup(name)
-		if err != nil {
-			return nil, fmt.Errorf("look up user %s: %w", name, err)
-		}
-		n, err := strconv.ParseUint(u.Uid, 10, 32)
-		if err != nil {
-			return nil, fmt.Errorf("read id of user %s: %w", name, err)
-		}
-		ids = append(ids, uint32(n))
-	}
-	return ids, nil
-}
-
-// table is one map of rules and what should be in it.
-type table interface {
-	put() error   // add and change
-	prune() error // remove what should not be there
-	clear() error
-}
-
-type rows[K comparable, V any] struct {
-	name string
-	m    *ebpf.Map
-	want map[K]V
-}
-
-func (t rows[K, V]) put() error {
-	if limit := int(t.m.MaxEntries()); len(t.want) > limit {
-		return fmt.Errorf("kernel table %s: %d entries wanted, %d fit", t.name, len(t.want), limit)
-	}
-	for key, value := range t.want {
-		if err := t.m.Put(key, value); err != nil {
-			return fmt.Errorf("write kernel table %s: %w", t.name, err)
-		}
-	}
-	return nil
-}
-
-func (t rows[K, V]) prune() error {
-	var key K
-	var value V
-	var gone []K
-	all := t.m.Iterate()
-	for all.Next(&key, &value) {
-		if _, wanted := t.want[key]; !wanted {
-			gone = append(gone, key)
-		}
-	}
-	if err := all.Err(); err != nil {
-		return fmt.Errorf("read kernel table %s: %w", t.name, err)
-	}
-	for _, key := range gone {
-		if err := t.m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("prune kernel table %s: %w", t.name, err)
-		}
-	}
-	return nil
-}
-
-func (t rows[K, V]) clear() error { return rows[K, V]{t.name, t.m, nil}.prune() }

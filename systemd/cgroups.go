@@ -6,31 +6,39 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
+// errFull is why a cgroup is left out of the index.
+var errFull = fmt.Errorf("more than %d slices and units are alive", maxRecords)
+
 // Tree knows the paths of the cgroups below one folder, by their ids. A path begins with a slash; that of the
 // folder itself is "/".
 //
-// It follows the folders by inotify and keeps 16384 cgroups at most: Each leaves out those beyond, Path finds them
-// all the same.
+// By inotify it follows the slices and what is directly in them: the units. A cgroup inside a unit can not change
+// which unit that is, and anybody may make many of them, deep inside one another, so Path looks these up when asked.
+// Each leaves out those that can not be followed, such as those beyond 16384, and the log says why.
 type Tree struct {
 	root    string
+	log     *slog.Logger
 	inotify *os.File
-	folders map[int32]string // path by watch; it and watches are touched by OpenTree and Run only
+	folders map[int32]string // path by watch; it, watches and logged are touched by OpenTree and Run only
 	watches map[string]int32 // watch by path
+	logged  map[unix.Errno]time.Time
 	index   *index
 	changes chan struct{}
 }
 
 // OpenTree reads the cgroups below root, a folder of a cgroup2 mount. Run must follow it, Close must end it.
-func OpenTree(root string) (*Tree, error) {
+func OpenTree(root string, log *slog.Logger) (*Tree, error) {
 	root, err := filepath.EvalSymlinks(root) // lookups by id return resolved paths
 	if err == nil {
 		root, err = filepath.Abs(root)
@@ -47,9 +55,11 @@ func OpenTree(root string) (*Tree, error) {
 	}
 	t := &Tree{
 		root:    root,
+		log:     log,
 		inotify: os.NewFile(uintptr(fd), "inotify"),
 		folders: make(map[int32]string),
 		watches: make(map[string]int32),
+		logged:  make(map[unix.Errno]time.Time),
 		index:   newIndex(),
 		changes: make(chan struct{}, 1),
 	}
@@ -63,10 +73,11 @@ func OpenTree(root string) (*Tree, error) {
 // Close frees what OpenTree took. Run must have returned.
 func (t *Tree) Close() error { return t.inotify.Close() }
 
-// Path returns the path of a cgroup, also of one that ended less than a minute ago. It is false for a cgroup that
-// is not below the root.
+// Path returns the path of a cgroup, also of a unit that ended less than a minute ago. It is false for a cgroup that
+// is not below the root, and for one whose path is longer than the kernel can tell.
 //
-// A cgroup so new that its event was not read yet is looked up in the kernel, which takes CAP_DAC_READ_SEARCH.
+// A cgroup inside a unit, or so new that its event was not read yet, is looked up in the kernel, which takes
+// CAP_DAC_READ_SEARCH. The last 2048 of those stay known.
 func (t *Tree) Path(id uint64) (string, bool) {
 	if p, ok := t.index.path(id); ok {
 		return p, true
@@ -78,19 +89,40 @@ func (t *Tree) Path(id uint64) (string, bool) {
 	return p, ok
 }
 
-// Each calls f for every living cgroup, in no order.
+// Resolve returns the path of a process's cgroup, given its id and before it those of its ancestors, from the top. A
+// zero means none. Those above the root of the tree may be among them.
+//
+// A process can connect from a cgroup that is removed before anybody asks. The nearest ancestor that is still known
+// stands for it then, but only inside a unit, where it has the same one. It is false where there is neither.
+func (t *Tree) Resolve(ids []uint64) (string, bool) {
+	own := true
+	for _, id := range slices.Backward(ids) {
+		if id == 0 {
+			continue
+		}
+		if p, ok := t.Path(id); ok {
+			if own || UnitOf(p) != "" {
+				return p, true
+			}
+			return "", false // nor is there a unit further up
+		}
+		own = false
+	}
+	return "", false
+}
+
+// Each calls f for every living cgroup that is followed, in no order.
 func (t *Tree) Each(f func(id uint64, path string)) {
 	for p, id := range t.index.alive() {
 		f(id, p)
 	}
 }
 
-// Changes returns a channel that holds one element when cgroups came or went since the last receive. It is never
-// closed.
+// Changes returns a channel that holds one element when slices or units came or went since the last receive. It is
+// never closed.
 func (t *Tree) Changes() <-chan struct{} { return t.changes }
 
-// Run follows the tree until ctx ends, then returns nil. It returns an error when the tree can not be followed any
-// more.
+// Run follows the tree until ctx ends, then returns nil. It returns an error when the root is gone or inotify fails.
 func (t *Tree) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = t.inotify.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -133,7 +165,7 @@ func (t *Tree) apply(events []byte) (changed bool, err error) {
 		case !known || mask&unix.IN_ISDIR == 0:
 		case mask&unix.IN_CREATE != 0:
 			changed = true
-			err = t.scan(p)
+			t.skip(p, t.scan(p))
 		case mask&unix.IN_DELETE != 0:
 			changed = t.drop(p) || changed
 		}
@@ -144,41 +176,53 @@ func (t *Tree) apply(events []byte) (changed bool, err error) {
 	return changed, nil
 }
 
-// scan records the cgroup at p and all below it. A folder is watched before it is read, so that one made in between
-// is seen twice rather than never. What is gone by the time it is looked at has an event under way.
+// scan records the cgroup at p and, when it is a slice, all units below it. A folder is watched before it is read, so
+// that one made in between is seen twice rather than never.
 func (t *Tree) scan(p string) error {
 	folder := filepath.Join(t.root, p)
 	id, err := cgroupID(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
 	if err != nil {
 		return fmt.Errorf("read cgroup: %w", err)
 	}
 	if !t.index.add(id, p) {
-		return nil // full
+		return errFull
 	}
-	// Folders of cgroup2 can not be renamed: they come and go only.
-	err = t.watch(p)
-	if errors.Is(err, unix.ENOENT) {
+	if !holdsUnits(p) {
 		return nil
 	}
-	if err != nil {
+	// Folders of cgroup2 can not be renamed: they come and go only.
+	if err := t.watch(p); err != nil {
 		return err
 	}
 	entries, err := os.ReadDir(folder)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.ENODEV) {
+	if err != nil {
 		return fmt.Errorf("read cgroup: %w", err)
 	}
 	for _, entry := range entries {
 		if entry.IsDir() {
-			if err := t.scan(path.Join(p, entry.Name())); err != nil {
-				return err
-			}
+			below := path.Join(p, entry.Name())
+			t.skip(below, t.scan(below))
 		}
 	}
 	return nil
 }
+
+// skip logs that the cgroup at p could not be scanned, if so. It does once an hour for each cause, as one cause can
+// meet any number of cgroups. What was gone by the time it was looked at has an event under way.
+func (t *Tree) skip(p string, err error) {
+	if err == nil || isGone(err) {
+		return
+	}
+	cause, _ := errors.AsType[unix.Errno](err) // 0: errFull
+	if time.Since(t.logged[cause]) < time.Hour {
+		return
+	}
+	t.logged[cause] = time.Now()
+	t.log.Warn("cgroup not followed", "cgroup", p, "error", err)
+}
+
+// isGone says whether err is about a cgroup that has ended.
+func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) }
 
 // watch has inotify tell about the folders that come and go in that of p.
 func (t *Tree) watch(p string) error {
@@ -229,7 +273,8 @@ func (t *Tree) control(f func(fd int) error) error {
 // about an older cgroup of that path.
 func (t *Tree) drop(p string) bool {
 	recorded, ok := t.index.id(p)
-	if now, err := cgroupID(filepath.Join(t.root, p)); !ok || err == nil && now == recorded {
+	now, err := cgroupID(filepath.Join(t.root, p))
+	if ended := isGone(err) || err == nil && now != recorded; !ok || !ended {
 		return false
 	}
 	t.unwatch(p)
@@ -242,7 +287,12 @@ func (t *Tree) rescan() error {
 	for p := range t.index.alive() {
 		t.drop(p)
 	}
-	return t.scan("/")
+	err := t.scan("/")
+	if isGone(err) {
+		return err
+	}
+	t.skip("/", err)
+	return nil
 }
 
 // lookup asks the kernel for the path of a living cgroup.

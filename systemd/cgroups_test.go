@@ -3,14 +3,17 @@ package systemd
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,9 +63,39 @@ func mkdir(t *testing.T, elem ...string) uint64 {
 	return id
 }
 
+// logOf collects what a tree logs, a line each time.
+type logOf struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logOf) Write(line []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(line)
+}
+
+func (l *logOf) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// openTree opens a tree, of which nothing may be left out.
 func openTree(t *testing.T, root string) *Tree {
 	t.Helper()
-	tree, err := OpenTree(root)
+	var log logOf
+	t.Cleanup(func() {
+		if log.String() != "" {
+			t.Errorf("logged: %s", &log)
+		}
+	})
+	return openTreeWithLog(t, root, &log)
+}
+
+func openTreeWithLog(t *testing.T, root string, log *logOf) *Tree {
+	t.Helper()
+	tree, err := OpenTree(root, slog.New(slog.NewTextHandler(log, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,8 +152,8 @@ func TestRootTreeFollows(t *testing.T) {
 	await(t, tree, want)
 
 	// All of a tree that is made faster than it can be watched.
-	want["/a/b/c/d/e"] = mkdir(t, root, "a/b/c/d/e")
-	for _, p := range []string{"/a", "/a/b", "/a/b/c", "/a/b/c/d"} {
+	want["/a.slice/b.slice/_c.slice/d.service"] = mkdir(t, root, "a.slice/b.slice/_c.slice/d.service")
+	for _, p := range []string{"/a.slice", "/a.slice/b.slice", "/a.slice/b.slice/_c.slice"} {
 		want[p] = mkdir(t, root, p)
 	}
 	await(t, tree, want)
@@ -161,48 +194,141 @@ func TestRootTreeDropsWatches(t *testing.T) {
 		delete(want, "/short.service")
 		await(t, tree, want)
 	}
+	if got := watched(t, tree); got != 1 {
+		t.Errorf("%d folders are watched, want the root only", got)
+	}
+}
+
+// watched returns how many folders the kernel watches for a tree.
+func watched(t *testing.T, tree *Tree) int {
+	t.Helper()
 	var info []byte
 	err := tree.control(func(fd int) (err error) {
 		info, err = os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
 		return err
 	})
-	if got := strings.Count(string(info), "inotify wd:"); got != 1 || err != nil {
-		t.Errorf("%d folders are watched, want the root only (%v)", got, err)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return strings.Count(string(info), "inotify wd:")
 }
 
 func TestRootTreeSurvivesLostEvents(t *testing.T) {
 	root := newCgroup(t)
-	mkdir(t, root, "old/below")
-	replaced := mkdir(t, root, "replaced")
+	mkdir(t, root, "old.slice/below.service")
+	replaced := mkdir(t, root, "replaced.service")
 	tree := openTree(t, root)
-	for _, p := range []string{"old/below", "old", "replaced"} {
+	for _, p := range []string{"old.slice/below.service", "old.slice", "replaced.service"} {
 		if err := os.Remove(filepath.Join(root, p)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	want := map[string]uint64{
-		"/": mkdir(t, root), "/replaced": mkdir(t, root, "replaced"),
-		"/new": mkdir(t, root, "new"), "/new/below": mkdir(t, root, "new/below"),
+		"/": mkdir(t, root), "/replaced.service": mkdir(t, root, "replaced.service"),
+		"/new.slice": mkdir(t, root, "new.slice"), "/new.slice/below.service": mkdir(t, root, "new.slice/below.service"),
 	}
-
-	event := binary.NativeEndian.AppendUint32(nil, 0xffffffff)
-	event = binary.NativeEndian.AppendUint32(event, unix.IN_Q_OVERFLOW)
-	event = append(event, make([]byte, 8)...)
-	if changed, err := tree.apply(event); !changed || err != nil {
+	if changed, err := tree.apply(overflow()); !changed || err != nil {
 		t.Fatalf("overflow: changed %v, %v", changed, err)
 	}
 	if got := living(tree); !maps.Equal(got, want) {
 		t.Errorf("living: %v, want %v", got, want)
 	}
-	if p, ok := tree.Path(replaced); p != "/replaced" || !ok {
+	if p, ok := tree.Path(replaced); p != "/replaced.service" || !ok {
 		t.Errorf("path of the replaced cgroup: %q, %v", p, ok)
 	}
 
 	// What was watched anew is followed.
 	run(t, tree)
-	want["/new/below/more"] = mkdir(t, root, "new/below/more")
+	want["/new.slice/more.service"] = mkdir(t, root, "new.slice/more.service")
 	await(t, tree, want)
+}
+
+// overflow is the event of a queue that was full.
+func overflow() []byte {
+	event := binary.NativeEndian.AppendUint32(nil, 0xffffffff)
+	event = binary.NativeEndian.AppendUint32(event, unix.IN_Q_OVERFLOW)
+	return append(event, make([]byte, 8)...)
+}
+
+func TestRootTreeEndsWithItsRoot(t *testing.T) {
+	parent := newCgroup(t)
+	mkdir(t, parent, "host")
+	tree := openTree(t, filepath.Join(parent, "host"))
+	if err := os.Remove(filepath.Join(parent, "host")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tree.apply(overflow()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("read a tree without root: %v", err)
+	}
+}
+
+// A user may make any number of cgroups inside of the own service manager's.
+func TestRootTreeStopsAtUnits(t *testing.T) {
+	root := newCgroup(t)
+	const user = "user.slice/user-1000.slice/user@1000.service"
+	before := mkdir(t, root, user, "app.slice/before.service")
+	other := mkdir(t, root, "other/web.service") // not made by systemd
+	want := map[string]uint64{
+		"/": mkdir(t, root), "/user.slice": mkdir(t, root, "user.slice"), "/other": mkdir(t, root, "other"),
+		"/user.slice/user-1000.slice": mkdir(t, root, "user.slice/user-1000.slice"),
+		"/" + user:                    mkdir(t, root, user),
+	}
+	tree := openTree(t, root)
+	run(t, tree)
+	after := mkdir(t, root, user, "app.slice/after.service")
+	want["/later.service"] = mkdir(t, root, "later.service")
+	await(t, tree, want)
+	if got := watched(t, tree); got != 3 {
+		t.Errorf("%d folders are watched, want the root and two slices", got)
+	}
+	for p, id := range map[string]uint64{
+		"/other/web.service":                     other,
+		"/" + user + "/app.slice/before.service": before,
+		"/" + user + "/app.slice/after.service":  after,
+	} {
+		if got, ok := tree.Path(id); got != p || !ok {
+			t.Errorf("path %q, %v, want %q", got, ok, p)
+		}
+	}
+}
+
+func TestRootTreeSurvivesLongPaths(t *testing.T) {
+	root := newCgroup(t)
+	mkdirDeep(t, root, ".slice")
+	var log logOf
+	tree := openTreeWithLog(t, root, &log)
+	run(t, tree)
+	mkdir(t, root, "later.slice")
+	mkdirDeep(t, filepath.Join(root, "later.slice"), ".slice")
+	web := mkdir(t, root, "web.service")
+	deadline := time.After(30 * time.Second)
+	for living(tree)["/web.service"] != web {
+		select {
+		case <-tree.Changes():
+		case <-deadline:
+			t.Fatal("a unit was not seen beside the folders that could not be")
+		}
+	}
+	if got := strings.Count(log.String(), "\n"); got != 1 || !strings.Contains(log.String(), unix.ENAMETOOLONG.Error()) {
+		t.Errorf("logged %d lines, want one about long names: %s", got, &log)
+	}
+}
+
+func TestTreeLogsEachCauseOnceAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log logOf
+		tree := &Tree{log: slog.New(slog.NewTextHandler(&log, nil)), logged: make(map[unix.Errno]time.Time)}
+		full := fmt.Errorf("watch cgroup: %w", unix.ENOSPC)
+		for step, want := range []int{1, 1, 2, 2, 3, 3} {
+			tree.skip("/a", []error{full, full, errFull, errFull, full, fs.ErrNotExist}[step])
+			if got := strings.Count(log.String(), "\n"); got != want {
+				t.Errorf("step %d: %d lines, want %d", step, got, want)
+			}
+			if step == 3 {
+				time.Sleep(time.Hour)
+			}
+		}
+	})
 }
 
 func TestRootTreeFindsWhatItHasNotSeen(t *testing.T) {
@@ -258,7 +384,7 @@ func TestRootTreeOfBindMount(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		tree, err := OpenTree(mounted)
+		tree, err := OpenTree(mounted, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Error(err)
 			return
@@ -270,49 +396,7 @@ func TestRootTreeOfBindMount(t *testing.T) {
 }
 
 func TestOpenTreeOfOtherFolder(t *testing.T) {
-	if _, err := OpenTree(t.TempDir()); err == nil {
+	if _, err := OpenTree(t.TempDir(), slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("no error for a folder that is no cgroup")
-	}
-}
-
-func TestIndexForgetsTheGone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		x := newIndex()
-		x.add(10, "/a")
-		x.add(11, "/b")
-		x.remember(12, "/c")
-		x.remove("/a")
-		time.Sleep(remembered - time.Second)
-		x.remove("/b")
-		if _, ok := x.path(10); !ok {
-			t.Error("forgotten too early")
-		}
-		time.Sleep(time.Second)
-		x.remove("/not there")
-		for id, want := range map[uint64]bool{10: false, 11: true, 12: false} {
-			if _, ok := x.path(id); ok != want {
-				t.Errorf("cgroup %d known: %v, want %v", id, ok, want)
-			}
-		}
-	})
-}
-
-func TestIndexIsBounded(t *testing.T) {
-	x := newIndex()
-	for id := range uint64(maxRecords) {
-		x.add(id+1, filepath.Join("/", time.Duration(id).String()))
-	}
-	if x.add(1<<40, "/over") {
-		t.Error("there was room for one more living cgroup")
-	}
-	x.remove("/1ns")
-	if !x.add(1<<40, "/over") {
-		t.Error("no room after a cgroup has gone")
-	}
-	if _, ok := x.path(2); ok {
-		t.Error("the cgroup that has gone is known beyond the bound")
-	}
-	if len(x.paths) != maxRecords {
-		t.Errorf("%d records, want %d", len(x.paths), maxRecords)
 	}
 }

@@ -16,8 +16,8 @@ const (
 )
 
 // Inherited returns the descriptors that the service manager has passed to this process, by name: sockets of socket
-// units and what StoreFDs stored before. Call it once, before anything else opens a file: the files own the
-// descriptors. They are closed on exec.
+// units and what StoreFDs stored before. Call it once: the files own the descriptors. They are closed on exec. What
+// the process has opened itself has other numbers, as these were open before it began.
 //
 // The variables stay in the environment, where they mean nothing to a child, as they name this process.
 func Inherited(getenv func(string) string) map[string][]*os.File {

@@ -8,17 +8,22 @@ import (
 
 const (
 	maxRecords = 16384
+	// maxFound is far below maxRecords as anybody can have cgroups looked up, with paths of up to 4 kB.
+	maxFound = 2048
 	// remembered is how long at least a cgroup stays known after its end: the last connections of a short-lived
 	// process are looked up when it is gone.
 	remembered = time.Minute
 )
 
-// index maps ids of cgroups to paths. It holds living ones, and for a while those that are gone.
+// index maps ids of cgroups to paths. It holds living ones, for a while those that are gone, and apart from these the
+// last ones that had to be looked up: however many those are, they leave no unit out.
 type index struct {
 	mu     sync.RWMutex
 	paths  map[uint64]string
 	living map[string]uint64 // the reverse of paths, without what is gone
-	gone   []departed        // oldest first; an id that came back to life may still be here
+	gone   []departed        // oldest first
+	found  map[uint64]string // never wrong: cgroups are not renamed, and ids not used again
+	order  []uint64          // keys of found, oldest first
 }
 
 type departed struct {
@@ -27,13 +32,16 @@ type departed struct {
 }
 
 func newIndex() *index {
-	return &index{paths: make(map[uint64]string), living: make(map[string]uint64)}
+	return &index{paths: make(map[uint64]string), living: make(map[string]uint64), found: make(map[uint64]string)}
 }
 
 func (x *index) path(id uint64) (string, bool) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	path, ok := x.paths[id]
+	if !ok {
+		path, ok = x.found[id]
+	}
 	return path, ok
 }
 
@@ -44,24 +52,28 @@ func (x *index) add(id uint64, path string) bool {
 	if x.living[path] == id {
 		return true
 	}
-	if !x.room(id) {
+	x.bury(path) // another cgroup of that path whose end was missed
+	if !x.room() {
 		return false
 	}
-	x.bury(path) // another cgroup of that path whose end was missed
 	x.paths[id] = path
 	x.living[path] = id
 	return true
 }
 
-// remember records a cgroup as if it had gone already: it is known for a while, and is not counted as living.
+// remember records a cgroup that was looked up.
 func (x *index) remember(id uint64, path string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if _, known := x.paths[id]; known || !x.room(id) {
+	if _, known := x.found[id]; known {
 		return
 	}
-	x.paths[id] = path
-	x.gone = append(x.gone, departed{id, time.Now()})
+	if len(x.order) == maxFound {
+		delete(x.found, x.order[0])
+		x.order = x.order[1:]
+	}
+	x.found[id] = path
+	x.order = append(x.order, id)
 }
 
 // id returns the id of the living cgroup of that path.
@@ -83,22 +95,14 @@ func (x *index) remove(path string) {
 }
 
 func (x *index) bury(path string) {
-	id, ok := x.living[path]
-	if !ok {
-		return
-	}
-	delete(x.living, path)
-	x.gone = append(x.gone, departed{id, time.Now()})
-	if len(x.gone) > maxRecords {
-		x.dropOldest()
+	if id, ok := x.living[path]; ok {
+		delete(x.living, path)
+		x.gone = append(x.gone, departed{id, time.Now()})
 	}
 }
 
 // room makes sure that one more record fits, if need be at the cost of those that are gone, and says whether it does.
-func (x *index) room(id uint64) bool {
-	if _, known := x.paths[id]; known {
-		return true
-	}
+func (x *index) room() bool {
 	for len(x.paths) >= maxRecords && len(x.gone) > 0 {
 		x.dropOldest()
 	}
@@ -106,11 +110,8 @@ func (x *index) room(id uint64) bool {
 }
 
 func (x *index) dropOldest() {
-	id := x.gone[0].id
+	delete(x.paths, x.gone[0].id)
 	x.gone = x.gone[1:]
-	if path, ok := x.paths[id]; ok && x.living[path] != id {
-		delete(x.paths, id)
-	}
 }
 
 // alive returns a copy of what is living, by path.

@@ -27,9 +27,6 @@ func NewNotifier(getenv func(string) string) *Notifier {
 // Ready says that start, or a reload, is done, and what to show as status.
 func (n *Notifier) Ready(status string) error { return n.send("READY=1\nSTATUS=" + oneLine(status)) }
 
-// Status says what to show as status.
-func (n *Notifier) Status(text string) error { return n.send("STATUS=" + oneLine(text)) }
-
 // Reloading says that a reload has begun; Ready ends it, also when the reload failed and nothing changed.
 func (n *Notifier) Reloading() error {
 	// The time tells the manager which of several reloads this message answers.

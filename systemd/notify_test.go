@@ -64,7 +64,7 @@ func TestNotify(t *testing.T) {
 		want string
 	}{
 		{func() error { return n.Ready("3 services") }, `READY=1\nSTATUS=3 services`},
-		{func() error { return n.Status("a\nREADY=1") }, `STATUS=a READY=1`},
+		{func() error { return n.Ready("a\nSTOPPING=1") }, `READY=1\nSTATUS=a STOPPING=1`},
 		{n.Reloading, `RELOADING=1\nMONOTONIC_USEC=[1-9][0-9]*`},
 		{n.Stopping, `STOPPING=1`},
 		{n.Watchdog, `WATCHDOG=1`},

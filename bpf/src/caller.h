@@ -40,6 +40,12 @@ static __always_inline bool is_bound_elsewhere(struct bpf_sock_addr *ctx)
 	return sk && sk->bound_dev_if != 0 && sk->bound_dev_if != IFINDEX_LO;
 }
 
+/* Sockets that are neither redirected nor refused, whatever they dial. */
+static __always_inline bool is_beyond_us(struct bpf_sock_addr *ctx)
+{
+	return is_kernel_thread() || is_bound_elsewhere(ctx);
+}
+
 /* cgroup_flags collects the marks of the caller's cgroup and of those above it. */
 static __always_inline __u32 cgroup_flags(void)
 {

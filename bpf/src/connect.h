@@ -18,8 +18,7 @@ struct dialled {
 };
 
 /* remember keeps what was dialled, and by whom, with the socket. */
-static __always_inline struct meta *remember(struct bpf_sock_addr *ctx, const struct dialled *d, __u64 service,
-					     __u8 flags)
+static __always_inline struct meta *remember(struct bpf_sock_addr *ctx, const struct dialled *d, __u8 flags)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct meta *m;
@@ -34,8 +33,9 @@ static __always_inline struct meta *remember(struct bpf_sock_addr *ctx, const st
 	m->proto = d->proto;
 	m->port = d->port;
 	m->addr = d->addr;
-	m->service = service;
 	m->cgroup = bpf_get_current_cgroup_id();
+	for (int i = 0; i < META_LEVELS; i++)
+		m->levels[i] = bpf_get_current_ancestor_cgroup_id(i + 1);
 	m->netns = bpf_get_netns_cookie(ctx);
 	m->tgid = bpf_get_current_pid_tgid() >> 32;
 	m->uid = (__u32)bpf_get_current_uid_gid();
@@ -58,8 +58,8 @@ static __always_inline int refuse_service(const struct dialled *d, enum event wh
 }
 
 /* straight connects to a random endpoint of the service without meshd. */
-static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dialled *d, __u64 service,
-				    const struct service *s, enum event event)
+static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dialled *d, const struct service *s,
+				    enum event event)
 {
 	__u32 first = 0, n = s->ipv4, i;
 	const struct backend *b;
@@ -74,7 +74,7 @@ static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dial
 	i = first + bpf_get_prandom_u32() % n;
 	barrier_var(i); /* or the compiler, which knows that i < 64, drops the mask that the verifier wants to see */
 	b = &s->backends[i & (MAX_BACKENDS - 1)];
-	if (!remember(ctx, d, service, META_DIRECT))
+	if (!remember(ctx, d, META_DIRECT))
 		return refuse(EVENT_FLOW_LOST);
 	write_addr(ctx, d->v6, &b->addr, b->port);
 	count(event);
@@ -82,11 +82,11 @@ static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dial
 }
 
 static __always_inline int to_meshd(struct bpf_sock_addr *ctx, const struct config *cfg, const struct dialled *d,
-				    __u64 service, bool ipv4)
+				    bool ipv4)
 {
 	union addr lo;
 
-	if (!remember(ctx, d, service, META_PROXIED))
+	if (!remember(ctx, d, META_PROXIED))
 		return refuse(EVENT_FLOW_LOST);
 	loopback(ipv4, &lo);
 	write_addr(ctx, d->v6, &lo, cfg->outbound_port);
@@ -94,22 +94,19 @@ static __always_inline int to_meshd(struct bpf_sock_addr *ctx, const struct conf
 	return ALLOW;
 }
 
-/* find_target returns what the destination belongs to, or NULL with *refused set for a port that is not declared. */
+/* find_target returns what the destination belongs to; NULL, with d->is_virtual set for a port that is not declared. */
 static __always_inline struct target *find_target(struct bpf_sock_addr *ctx, const struct config *cfg,
-						  struct dialled *d, bool *refused)
+						  struct dialled *d)
 {
 	struct virtual_key vkey = {.addr = d->addr};
 	struct endpoint_key ekey = {.addr = d->addr, .port = d->port, .proto = d->proto};
 	struct target *t;
 
-	t = bpf_map_lookup_elem(&virtuals, &vkey);
-	if (t) {
+	if (bpf_map_lookup_elem(&virtuals, &vkey)) {
 		d->is_virtual = true;
 		vkey.port = d->port;
 		vkey.proto = d->proto;
-		t = bpf_map_lookup_elem(&virtuals, &vkey);
-		*refused = !t;
-		return t;
+		return bpf_map_lookup_elem(&virtuals, &vkey);
 	}
 	if (!(cfg->rules & RULE_ENDPOINTS))
 		return NULL;
@@ -121,44 +118,54 @@ static __always_inline struct target *find_target(struct bpf_sock_addr *ctx, con
 	return bpf_map_lookup_elem(&endpoints, &ekey);
 }
 
+/* can_answer says whether meshd lives and listens where the caller is; *ipv4 becomes true when it can only be reached
+ * that way, as in a namespace without ::1.
+ */
+static __always_inline bool can_answer(struct bpf_sock_addr *ctx, const struct config *cfg, bool *ipv4)
+{
+	__u64 netns = bpf_get_netns_cookie(ctx);
+
+	if (!beats(cfg))
+		return false;
+	if (!*ipv4 && listens(netns, AF_INET6))
+		return true;
+	*ipv4 = true;
+	return listens(netns, AF_INET);
+}
+
 static __always_inline int connect_tcp(struct bpf_sock_addr *ctx, const struct config *cfg, struct dialled *d)
 {
-	bool refused = false, ipv4 = d->ipv4, alive;
-	struct target *t = find_target(ctx, cfg, d, &refused);
+	struct target *t = find_target(ctx, cfg, d);
+	bool ipv4 = d->ipv4;
 	struct service *s;
-	__u64 netns;
 
-	if (!t && !refused)
-		return ALLOW;
-	if (is_kernel_thread() || is_bound_elsewhere(ctx))
-		return ALLOW;
-	if (!t)
+	if (!t) {
+		if (!d->is_virtual || is_beyond_us(ctx))
+			return ALLOW;
 		return refuse_service(d, EVENT_REFUSED_PORT);
-	if (!(t->flags & TARGET_PROBE) && is_own())
+	}
+	if (is_beyond_us(ctx))
+		return ALLOW;
+	if (t->flags & TARGET_PROBE) /* no rule stands in its way, and nothing but meshd may answer it */
+		return can_answer(ctx, cfg, &ipv4) ? to_meshd(ctx, cfg, d, ipv4) : refuse(EVENT_REFUSED_DEAD);
+	if (is_own())
 		return ALLOW;
 
 	s = bpf_map_lookup_elem(&services, &t->service);
-	if (d->is_virtual && !(t->flags & TARGET_PROBE) && (!s || s->total == 0))
+	if (d->is_virtual && (!s || s->total == 0))
 		return refuse_service(d, EVENT_REFUSED_EMPTY);
 	if (cfg->mode == MODE_OFF || is_excluded(cfg, &d->addr, d->port)) {
 		if (!d->is_virtual || !s)
 			return ALLOW;
-		return straight(ctx, d, t->service, s, EVENT_DIRECT_MODE);
+		return straight(ctx, d, s, EVENT_DIRECT_MODE);
 	}
-
-	netns = bpf_get_netns_cookie(ctx);
-	alive = beats(cfg);
-	if (alive && !ipv4 && !listens(netns, AF_INET6))
-		ipv4 = true; /* a namespace without ::1: its IPv6 sockets reach us by the mapped address */
-	if (alive && ipv4)
-		alive = listens(netns, AF_INET);
-	if (alive)
-		return to_meshd(ctx, cfg, d, t->service, ipv4);
+	if (can_answer(ctx, cfg, &ipv4))
+		return to_meshd(ctx, cfg, d, ipv4);
 	if (cfg->fail == FAIL_CLOSED)
 		return refuse_service(d, EVENT_REFUSED_DEAD);
 	if (!d->is_virtual || !s)
 		return ALLOW;
-	return straight(ctx, d, t->service, s, EVENT_DIRECT_FAILOPEN);
+	return straight(ctx, d, s, EVENT_DIRECT_FAILOPEN);
 }
 
 static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
@@ -177,7 +184,7 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 	d.ipv4 = !v6 || is_mapped(&d.addr);
 
 	if (d.port == bpf_htons(53) && find_resolver(ctx, cfg, &d.addr, &slot)) {
-		if (!remember(ctx, &d, 0, META_NAMES))
+		if (!remember(ctx, &d, META_NAMES))
 			return ALLOW;
 		to_names(ctx, cfg, v6, d.ipv4, slot);
 		return ALLOW;

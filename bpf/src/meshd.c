@@ -118,24 +118,30 @@ static __always_inline void read_local(const struct bpf_sock_ops *ctx, union add
 
 /* The storage of a client's socket cannot be read from meshd's side, so what it holds is copied to a map that is keyed
  * by the connection. This runs before the last packet of the handshake is sent: meshd cannot accept any earlier.
+ *
+ * Whoever connects to meshd's port without having been redirected finds no flow, not even one that an earlier connection
+ * between the same addresses has left because it was never accepted.
  */
 SEC("sockops")
 int established(struct bpf_sock_ops *ctx)
 {
-	struct bpf_sock *sk = ctx->sk;
 	struct flow_key key = {.proto = IPPROTO_TCP};
+	const struct config *c = enabled_config();
+	struct bpf_sock *sk = ctx->sk;
 	struct meta *m;
 
-	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || !sk)
+	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || !sk || !c)
 		return 1;
-	m = bpf_sk_storage_get(&sk_meta, sk, NULL, 0);
-	if (!m || !(m->flags & META_PROXIED))
+	key.listener_port = ctx->remote_port >> 16; /* the kernel keeps it in the upper half */
+	if (key.listener_port != c->outbound_port)
 		return 1;
-	key.netns = m->netns;
+	key.netns = bpf_get_netns_cookie(ctx);
 	read_local(ctx, &key.addr);
 	key.port = bpf_htons(ctx->local_port);
-	key.listener_port = ctx->remote_port >> 16; /* the kernel keeps it in the upper half */
-	if (bpf_map_update_elem(&flow_orig, &key, m, BPF_ANY))
+	m = bpf_sk_storage_get(&sk_meta, sk, NULL, 0);
+	if (!m || !(m->flags & META_PROXIED))
+		bpf_map_delete_elem(&flow_orig, &key);
+	else if (bpf_map_update_elem(&flow_orig, &key, m, BPF_ANY))
 		count(EVENT_FLOW_LOST);
 	return 1;
 }

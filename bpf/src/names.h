@@ -17,7 +17,7 @@ static __always_inline bool find_resolver(struct bpf_sock_addr *ctx, const struc
 	struct resolver_key key = {.netns = bpf_get_netns_cookie(ctx), .addr = *dst};
 	__u32 *found = bpf_map_lookup_elem(&resolvers, &key);
 
-	if (!found || is_own() || is_kernel_thread() || is_bound_elsewhere(ctx))
+	if (!found || is_own() || is_beyond_us(ctx))
 		return false;
 	if (!beats(cfg) || !listens(key.netns, is_mapped(dst) ? AF_INET : AF_INET6))
 		return false;

@@ -51,28 +51,19 @@ static __always_inline bool is_mapped(const union addr *a)
 	return a->words[0] == 0 && a->words[1] == 0 && a->words[2] == mapped_prefix;
 }
 
-static __always_inline void read_addr4(const struct bpf_sock_addr *ctx, union addr *a)
-{
-	a->words[0] = 0;
-	a->words[1] = 0;
-	a->words[2] = mapped_prefix;
-	a->words[3] = ctx->user_ip4;
-}
-
-static __always_inline void read_addr6(const struct bpf_sock_addr *ctx, union addr *a)
-{
-	a->words[0] = ctx->user_ip6[0];
-	a->words[1] = ctx->user_ip6[1];
-	a->words[2] = ctx->user_ip6[2];
-	a->words[3] = ctx->user_ip6[3];
-}
-
 static __always_inline void read_addr(const struct bpf_sock_addr *ctx, bool v6, union addr *a)
 {
-	if (v6)
-		read_addr6(ctx, a);
-	else
-		read_addr4(ctx, a);
+	if (v6) {
+		a->words[0] = ctx->user_ip6[0];
+		a->words[1] = ctx->user_ip6[1];
+		a->words[2] = ctx->user_ip6[2];
+		a->words[3] = ctx->user_ip6[3];
+	} else {
+		a->words[0] = 0;
+		a->words[1] = 0;
+		a->words[2] = mapped_prefix;
+		a->words[3] = ctx->user_ip4;
+	}
 }
 
 static __always_inline void write_addr(struct bpf_sock_addr *ctx, bool v6, const union addr *a, __be16 port)

@@ -12,6 +12,7 @@
 
 #define MAX_BACKENDS 64 /* of one service, for connections that the kernel makes without meshd */
 #define MAX_CGROUP_DEPTH 12
+#define META_LEVELS 8
 #define ABI_VERSION 1
 
 union addr {
@@ -153,12 +154,15 @@ struct meta {
 	__be16 port;
 	__u16 pad2;
 	union addr addr;
-	__u64 service;
 	__u64 cgroup;
+	/* The cgroups around it from the top, its own included when it is not deeper: the caller may have removed its own by
+	 * the time that somebody asks.
+	 */
+	__u64 levels[META_LEVELS];
 	__u64 netns;
 	__u32 tgid;
 	__u32 uid;
-	__u8 reserved[72];
+	__u8 reserved[16];
 };
 _Static_assert(sizeof(struct meta) == 128, "struct meta is an interface between versions");
 

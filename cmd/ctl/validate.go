@@ -33,7 +33,11 @@ the example has meshd.hcl and mesh.d, and may have conf.d.`,
 		root := flags.String("root", "", "look into this `DIR` for what is below /etc/meshd")
 		host := flags.String("host", "", "validate as the host of this `NAME` (default: this one)")
 		return func(_ context.Context, args []string) error {
-			return validate(p, config.Options{Paths: append(paths, args...), Root: *root, Hostname: *host})
+			o := config.Options{Paths: append(paths, args...), Root: *root, Hostname: *host, UserID: config.LocalUser}
+			if *host != "" || *root != "" {
+				o.UserID = nil // that host has other users
+			}
+			return validate(p, o)
 		}
 	},
 }

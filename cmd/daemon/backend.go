@@ -68,7 +68,7 @@ func (d *daemon) captureState() control.Capture {
 		Cgroup: d.cgroup, Programs: have, HeartbeatAgeMS: age.Milliseconds(),
 	}
 	switch {
-	case have < want || err != nil || !d.owner.beats() || d.probe.failure.Load() != nil:
+	case have < want || err != nil || !d.beats() || d.probe.failure.Load() != nil:
 		c.State = control.CaptureDegraded
 	case capture.Mode == mesh.CaptureOff:
 		c.State = control.CaptureOff

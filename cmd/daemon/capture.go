@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -48,7 +49,7 @@ type prober struct {
 	failure   atomic.Pointer[string]
 }
 
-// try dials the probe address once.
+// try dials the probe address once, and waits until meshd has accepted and closed the connection.
 func (p *prober) try(ctx context.Context) error {
 	addr, ok := probeAddress(p.snapshots.Load().Mesh())
 	if !ok || !p.inside {
@@ -60,7 +61,15 @@ func (p *prober) try(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("dial the probe address %s: %w", addr, err)
 	}
-	return conn.Close()
+	defer conn.Close()
+	until, _ := ctx.Deadline()
+	if err := conn.SetReadDeadline(until); err != nil {
+		return fmt.Errorf("await the end of the probe: %w", err)
+	}
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("a connection that was captured is not accepted: %w", err)
+	}
+	return nil
 }
 
 // watch tries again and again until ctx ends.

@@ -152,9 +152,29 @@ func checkPorts() []control.CheckResult {
 	case len(results) > 0:
 		return results
 	case owned:
-		return []control.CheckResult{ok(name, "held by the meshd that runs")}
+		results = append(results, ok(name, "held by the meshd that runs"))
+	default:
+		results = append(results, ok(name, "15001, 15020 and 15053 are free"))
 	}
-	return []control.CheckResult{ok(name, "15001, 15020 and 15053 are free")}
+	return append(results, checkPortRange()...)
+}
+
+// checkPortRange warns when the kernel may give a port of meshd to any program that asks for a free one.
+func checkPortRange() []control.CheckResult {
+	text, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_port_range")
+	if err != nil {
+		return nil
+	}
+	var first, last int
+	if _, err := fmt.Sscan(string(text), &first, &last); err != nil || first > 15060 || last < 15001 {
+		return nil
+	}
+	reserved, err := os.ReadFile("/proc/sys/net/ipv4/ip_local_reserved_ports")
+	if err == nil && strings.Contains(string(reserved), "15001") {
+		return nil
+	}
+	return []control.CheckResult{warns("port range", "sysctl -w net.ipv4.ip_local_reserved_ports=15001,15006,15008,15020-15021,15053-15060, and keep it in /etc/sysctl.d",
+		"the kernel may give ports of meshd to other programs: net.ipv4.ip_local_port_range is %d to %d", first, last)}
 }
 
 // listening adds the local ports of the listeners in a table of /proc/net.

@@ -2,7 +2,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,16 +12,19 @@ import (
 	"github.com/meshd/meshd/engine/control"
 )
 
-// cleanUp removes what a meshd that is gone has left: pinned programs, and the files of its runtime folder.
+// cleanUp removes what a meshd that is gone has left: pinned programs, and the control socket. It is the owner meanwhile,
+// so that no meshd starts on what is being removed. The lock stays, an empty file in a folder that a reboot empties.
 func cleanUp(_ context.Context, o ctl.CleanupOptions) (string, error) {
-	if !o.DryRun && isOwned(o.RunDir) {
-		return "", errors.New("a meshd is starting or ending: stop it first: systemctl stop meshd")
+	done := "would remove"
+	if !o.DryRun {
+		owner, err := takeOwnership(o.RunDir)
+		if err != nil {
+			return "", err
+		}
+		defer owner.release()
+		done = "removed"
 	}
 	var report strings.Builder
-	done := "removed"
-	if o.DryRun {
-		done = "would remove"
-	}
 	if _, err := os.Stat(o.BPFDir); err == nil {
 		if !o.DryRun {
 			if err := bpf.Withdraw(o.BPFDir); err != nil {
@@ -31,17 +33,14 @@ func cleanUp(_ context.Context, o ctl.CleanupOptions) (string, error) {
 		}
 		fmt.Fprintf(&report, "%s the kernel programs and maps in %s\n", done, o.BPFDir)
 	}
-	for _, name := range []string{filepath.Base(control.SocketPath), "lock"} {
-		path := filepath.Join(o.RunDir, name)
-		if _, err := os.Lstat(path); err != nil {
-			continue
-		}
+	socket := filepath.Join(o.RunDir, filepath.Base(control.SocketPath))
+	if _, err := os.Lstat(socket); err == nil {
 		if !o.DryRun {
-			if err := os.Remove(path); err != nil {
+			if err := os.Remove(socket); err != nil {
 				return report.String(), err
 			}
 		}
-		fmt.Fprintf(&report, "%s %s\n", done, path)
+		fmt.Fprintf(&report, "%s %s\n", done, socket)
 	}
 	return report.String(), nil
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,15 +17,17 @@ import (
 	"github.com/meshd/meshd/bpf"
 )
 
-// beatInterval is short against the 3 s after which the kernel programs take meshd for dead, so that a few lost beats
-// of a busy host do no harm.
-const beatInterval = 500 * time.Millisecond
+const (
+	// deadAfter is the age of a heartbeat from which the kernel programs take meshd for dead.
+	deadAfter = 3 * time.Second
+	// beatInterval is short against it, so that a few lost beats of a busy host do no harm.
+	beatInterval = 500 * time.Millisecond
+)
 
 // ownership is being the one meshd of a host: the lock that only one can hold, and the heartbeat by which the kernel
 // programs know that this one lives. Whoever has it may bind the control socket and steer the kernel.
 type ownership struct {
 	lock *os.File
-	last atomic.Int64 // Unix nanoseconds of the last heartbeat
 
 	mu     sync.Mutex
 	silent bool // meshd is about to end and beats no more
@@ -36,15 +38,15 @@ func takeOwnership(runDir string) (*ownership, error) {
 	if err := os.MkdirAll(runDir, 0o750); err != nil {
 		return nil, fmt.Errorf("make runtime folder: %w", err)
 	}
-	path := filepath.Join(runDir, "lock")
+	path := lockFile(runDir)
 	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := unix.FcntlFlock(lock.Fd(), unix.F_OFD_SETLK, wholeFile(unix.F_WRLCK)); err != nil {
 		owner := readOwner(lock)
 		lock.Close()
-		if errors.Is(err, unix.EWOULDBLOCK) {
+		if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 			return nil, fmt.Errorf("another meshd runs on this host: %s holds %s; see it with meshctl status, end it with systemctl stop meshd", owner, path)
 		}
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -56,6 +58,10 @@ func takeOwnership(runDir string) (*ownership, error) {
 	}
 	return &ownership{lock: lock}, nil
 }
+
+func lockFile(runDir string) string { return filepath.Join(runDir, "lock") }
+
+func wholeFile(kind int16) *unix.Flock_t { return &unix.Flock_t{Type: kind, Whence: io.SeekStart} }
 
 func writeAt(f *os.File, b []byte) error {
 	_, err := f.WriteAt(b, 0)
@@ -71,14 +77,15 @@ func readOwner(lock *os.File) string {
 	return "a process that is just starting"
 }
 
-// isOwned says whether a meshd owns the host.
+// isOwned says whether a meshd owns the host. It only asks, so that a meshd which starts meanwhile is not kept out.
 func isOwned(runDir string) bool {
-	lock, err := os.Open(filepath.Join(runDir, "lock"))
+	lock, err := os.Open(lockFile(runDir))
 	if err != nil {
 		return false
 	}
 	defer lock.Close()
-	return errors.Is(unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB), unix.EWOULDBLOCK)
+	asked := wholeFile(unix.F_WRLCK)
+	return unix.FcntlFlock(lock.Fd(), unix.F_OFD_GETLK, asked) == nil && asked.Type != unix.F_UNLCK
 }
 
 // beat tells the kernel programs that meshd lives until ctx ends. The error is that somebody else took over.
@@ -106,11 +113,7 @@ func (o *ownership) beatOnce(kernel *bpf.Kernel) error {
 	if o.silent {
 		return nil
 	}
-	err := kernel.Beat()
-	if err == nil {
-		o.last.Store(time.Now().UnixNano())
-	}
-	return err
+	return kernel.Beat()
 }
 
 // silence makes the kernel programs take meshd for dead from now on.
@@ -121,10 +124,5 @@ func (o *ownership) silence(kernel *bpf.Kernel) error {
 	return kernel.Silence()
 }
 
-// beats says whether the heartbeat is as young as the kernel programs want it.
-func (o *ownership) beats() bool {
-	return time.Since(time.Unix(0, o.last.Load())) < 3*time.Second
-}
-
-// release lets another meshd own the host. The file stays: removing it would let two lock two files of one name.
+// release lets another meshd own the host. The file stays: of two that each lock one of that name, both would own it.
 func (o *ownership) release() { o.lock.Close() }

@@ -24,7 +24,7 @@ func (d *daemon) problems() []control.Problem {
 			Fix:  "systemctl restart meshd, then look for the other tool: bpftool cgroup tree " + d.cgroup,
 		})
 	}
-	if !d.owner.beats() {
+	if !d.beats() {
 		all = append(all, control.Problem{
 			What: "the kernel programs get no heartbeat, so they decide as if meshd were dead",
 			Fix:  "journalctl -u meshd -e; systemctl restart meshd",
@@ -34,6 +34,12 @@ func (d *daemon) problems() []control.Problem {
 		all = append(all, control.Problem{
 			What: "connections are not captured: " + *failure,
 			Fix:  "meshctl check; systemctl restart meshd",
+		})
+	}
+	if d.outbound.Full() {
+		all = append(all, control.Problem{
+			What: "as many connections are open as meshd may hold: further ones wait",
+			Fix:  "see whose they are: meshctl connections; or raise LimitNOFILE= of meshd.service, two for each connection",
 		})
 	}
 	all = append(all, d.deadServices()...)

@@ -27,7 +27,7 @@ func (d *daemon) load() (*config.Config, *config.Diagnostics) {
 	if err != nil {
 		d.log.Warn("host name not known", "error", err)
 	}
-	return config.Load(config.Options{Paths: d.options.config, Hostname: hostname})
+	return config.Load(config.Options{Paths: d.options.config, Hostname: hostname, UserID: config.LocalUser})
 }
 
 // reload applies the files wholly or not at all: build, publish, retire.
@@ -86,17 +86,14 @@ func (d *daemon) apply(ctx context.Context, next *config.Config) error {
 	snap := snapshot.Build(snapshot.Input{
 		Version: d.snapshots.Load().Version() + 1, Catalog: next.Catalog, Host: next.Host, Previous: d.snapshots.Load(),
 	})
-	rules, err := d.options.rulesOf(next, snap, d.resolvers.list())
-	if err != nil {
-		return err
-	}
+	rules := d.rulesOf(next, snap)
 	page, err := d.openMetrics(ctx, next)
 	if err != nil {
 		return err
 	}
 	// Publish, the snapshot first: a service that the kernel sends here must be known here.
 	previous := d.snapshots.Swap(snap)
-	if err := errors.Join(d.kernel.Apply(rules), d.kernel.MarkCgroups(marksOf(next.Capture, d.cgroups))); err != nil {
+	if err := d.kernel.Apply(rules); err != nil {
 		d.snapshots.Swap(previous)
 		d.discard(page)
 		return fmt.Errorf("apply to the kernel: %w", err)
@@ -116,11 +113,7 @@ func (d *daemon) apply(ctx context.Context, next *config.Config) error {
 func (d *daemon) reapply() {
 	d.changing.Lock()
 	defer d.changing.Unlock()
-	rules, err := d.options.rulesOf(d.loaded.Load().config, d.snapshots.Load(), d.resolvers.list())
-	if err == nil {
-		err = d.kernel.Apply(rules)
-	}
-	if err != nil {
+	if err := d.kernel.Apply(d.rulesOf(d.loaded.Load().config, d.snapshots.Load())); err != nil {
 		d.log.Error("kernel rules not updated", "error", err)
 	}
 	d.storeListeners()
@@ -134,9 +127,11 @@ func (d *daemon) followCgroups(ctx context.Context) {
 			return
 		case <-d.cgroups.Changes():
 		}
+		d.changing.Lock()
 		if err := d.kernel.MarkCgroups(marksOf(d.loaded.Load().config.Capture, d.cgroups)); err != nil {
 			d.log.Error("cgroups not marked", "error", err)
 		}
+		d.changing.Unlock()
 	}
 }
 

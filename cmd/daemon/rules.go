@@ -17,12 +17,15 @@ const probePort = 1
 // futurePorts are those that releases to come will listen on (inbound, readiness): nobody is to sit on them by then.
 var futurePorts = []uint16{15006, 15008, 15021}
 
+// rulesOf returns everything that the kernel programs decide by.
+func (d *daemon) rulesOf(c *config.Config, snap *snapshot.Snapshot) bpf.Rules {
+	rules := d.options.rulesOf(c, snap, d.resolvers.list())
+	rules.Marks = marksOf(c.Capture, d.cgroups)
+	return rules
+}
+
 // rulesOf returns what the kernel programs must know for a configuration and the snapshot that was built from it.
-func (o options) rulesOf(c *config.Config, snap *snapshot.Snapshot, resolvers []netip.Addr) (bpf.Rules, error) {
-	uids, err := bpf.UIDs(c.Capture.ExcludeUsers)
-	if err != nil {
-		return bpf.Rules{}, err
-	}
+func (o options) rulesOf(c *config.Config, snap *snapshot.Snapshot, resolvers []netip.Addr) bpf.Rules {
 	r := bpf.Rules{
 		Mode:         c.Capture.Mode,
 		Fail:         c.Capture.Fail,
@@ -33,7 +36,7 @@ func (o options) rulesOf(c *config.Config, snap *snapshot.Snapshot, resolvers []
 		Reserved:     o.reservedPorts(c),
 		ExcludePorts: c.Capture.ExcludePorts,
 		ExcludeCIDRs: c.Capture.ExcludeCIDRs,
-		ExcludeUIDs:  uids,
+		ExcludeUIDs:  c.Capture.ExcludeUIDs,
 		IncludeOnly:  len(c.Capture.IncludeUnits) > 0,
 		ByCgroup:     len(c.Capture.ExcludeUnits) > 0,
 	}
@@ -53,7 +56,7 @@ func (o options) rulesOf(c *config.Config, snap *snapshot.Snapshot, resolvers []
 	if probe, ok := probeAddress(snap.Mesh()); ok {
 		r.Virtual = append(r.Virtual, bpf.Virtual{Address: probe, Probe: true})
 	}
-	return r, nil
+	return r
 }
 
 // probeAddress returns the virtual address that belongs to no service; false while there is no mesh.

@@ -15,7 +15,7 @@ func TestRulesOf(t *testing.T) {
 	o := options{outboundPort: 15001, dnsPort: 15053}
 	c := &config.Config{
 		Capture: mesh.Capture{
-			Mode: mesh.CaptureMesh, Fail: mesh.FailClosed, ExcludePorts: []uint16{22}, ExcludeUsers: []string{"root", "65534"},
+			Mode: mesh.CaptureMesh, Fail: mesh.FailClosed, ExcludePorts: []uint16{22}, ExcludeUIDs: []uint32{0, 65534},
 			ExcludeUnits: []string{"backup.service"}, ExcludeCIDRs: []netip.Prefix{netip.MustParsePrefix("244.0.0.0/24")},
 		},
 		Prometheus: config.Prometheus{Listen: netip.MustParseAddrPort("127.0.0.1:9999")},
@@ -31,10 +31,7 @@ func TestRulesOf(t *testing.T) {
 		},
 	}
 	snap := snapshot.Build(snapshot.Input{Version: 1, Catalog: c.Catalog})
-	r, err := o.rulesOf(c, snap, []netip.Addr{netip.MustParseAddr("10.0.0.2")})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := o.rulesOf(c, snap, []netip.Addr{netip.MustParseAddr("10.0.0.2")})
 	id := mesh.IDOf("billing")
 	wantVirtual := []bpf.Virtual{
 		{Address: netip.MustParseAddrPort("244.1.1.1:80"), Service: id},
@@ -57,11 +54,6 @@ func TestRulesOf(t *testing.T) {
 	}
 	if slices.Contains(r.Reserved, bpf.Port{Port: 15061}) {
 		t.Error("port 15061 is reserved")
-	}
-
-	c.Capture.ExcludeUsers = []string{"no-such-user"}
-	if _, err := o.rulesOf(c, snap, nil); err == nil {
-		t.Error("an unknown user is accepted")
 	}
 }
 

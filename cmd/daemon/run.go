@@ -182,7 +182,7 @@ func (d *daemon) serve(ctx context.Context) *life {
 	life.do(func(ctx context.Context) { d.resolvers.follow(ctx, d.reapply) })
 	life.do(func(ctx context.Context) { d.probe.watch(ctx, d.probeChanged) })
 	life.do(func(ctx context.Context) {
-		systemd.RunWatchdog(ctx, d.notifier, systemd.WatchdogInterval(d.env.Getenv), d.owner.beats, d.log)
+		systemd.RunWatchdog(ctx, d.notifier, systemd.WatchdogInterval(d.env.Getenv), d.beats, d.log)
 	})
 	return life
 }
@@ -213,11 +213,11 @@ func (d *daemon) openKernel(c *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	d.kernel, err = bpf.Open(bpf.Config{Dir: d.options.bpfDir, Cgroup: d.cgroup})
+	d.kernel, err = bpf.Open(bpf.Config{Dir: d.options.bpfDir, Cgroup: d.cgroup, DeadAfter: deadAfter})
 	if err != nil {
 		return err
 	}
-	d.cgroups, err = systemd.OpenTree(d.cgroup)
+	d.cgroups, err = systemd.OpenTree(d.cgroup, d.log)
 	if err != nil {
 		return errors.Join(err, d.kernel.Close())
 	}
@@ -250,9 +250,15 @@ func (d *daemon) captureRoot(c *config.Config) (string, error) {
 	return root, nil
 }
 
+// beats says whether the kernel programs take meshd for alive.
+func (d *daemon) beats() bool {
+	age, err := d.kernel.HeartbeatAge()
+	return err == nil && age < deadAfter
+}
+
 func (d *daemon) newProber() *prober {
 	_, inside := d.cgroups.Path(d.kernel.Self().Cgroup)
-	return &prober{snapshots: d.snapshots, inside: inside, beats: d.owner.beats}
+	return &prober{snapshots: d.snapshots, inside: inside, beats: d.beats}
 }
 
 func (d *daemon) newProxy() (err error) {

@@ -31,13 +31,14 @@ func newWorkloads(cgroups *systemd.Tree, snapshots *snapshot.Store) *workloads {
 	return w
 }
 
-// Caller implements proxy.Workloads.
-func (w *workloads) Caller(flow mesh.Flow) mesh.Caller {
-	path, known := w.cgroups.Path(flow.Cgroup)
+// Caller implements proxy.Workloads. It is not ok for a caller whose cgroup is gone and was never seen: it may have been
+// any unit, and taking it for the host would let it put off its identity.
+func (w *workloads) Caller(flow mesh.Flow) (caller mesh.Caller, ok bool) {
+	path, known := w.cgroups.Resolve(flow.Lineage())
 	if !known {
-		return mesh.Caller{} // gone, or outside of the tree: the host's identity, which is what it can prove
+		return mesh.Caller{}, false
 	}
-	caller := mesh.Caller{Unit: systemd.UnitOf(path), Cgroup: path}
+	caller = mesh.Caller{Unit: systemd.UnitOf(path), Cgroup: path}
 	service, ambiguous := w.snapshots.Load().Caller(caller.Unit, path, flow.UID, w.userName)
 	caller.Service = service
 	if caller.Unit == "" {
@@ -46,19 +47,21 @@ func (w *workloads) Caller(flow mesh.Flow) mesh.Caller {
 	if ambiguous {
 		w.note(caller.Unit)
 	}
-	return caller
+	return caller, true
 }
 
 func (w *workloads) userName(uid uint32) string {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	name, known := w.users[uid]
+	w.mu.Unlock()
 	if known {
 		return name
 	}
 	if u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10)); err == nil {
 		name = u.Username
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if len(w.users) < maxRemembered {
 		w.users[uid] = name
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -74,9 +75,6 @@ func (b *builder) capture() mesh.Capture {
 	b.oneOf(c.FailRange, "fail mode", fail, string(mesh.FailOpen), string(mesh.FailClosed))
 	b.units(include.UnitsRange, include.Units)
 	b.units(exclude.UnitsRange, exclude.Units)
-	for _, u := range exclude.Users {
-		b.user(exclude.UsersRange, u)
-	}
 	return mesh.Capture{
 		Mode:         mesh.CaptureMode(mode),
 		Fail:         mesh.FailMode(fail),
@@ -84,14 +82,46 @@ func (b *builder) capture() mesh.Capture {
 		ExcludeUnits: exclude.Units,
 		ExcludePorts: b.excludePorts(exclude),
 		ExcludeCIDRs: b.excludeCIDRs(exclude),
-		ExcludeUsers: exclude.Users,
+		ExcludeUIDs:  b.excludeUIDs(exclude),
 	}
+}
+
+// maxExcluded is how many entries each table of the kernel has room for.
+const maxExcluded = 1024
+
+// limit reports a list that is longer than the kernel has room for.
+func (b *builder) limit(at hcl.Range, length int) {
+	if length > maxExcluded {
+		b.errorf(at, "Too many exclusions", "The kernel has room for %d, and these are %d. Write prefixes or patterns that cover more, or exclude whole units.", maxExcluded, length)
+	}
+}
+
+func (b *builder) excludeUIDs(e excludeBlock) []uint32 {
+	b.limit(e.UsersRange, len(e.Users))
+	var ids []uint32
+	for _, name := range e.Users {
+		if n, err := strconv.ParseUint(name, 10, 32); err == nil {
+			ids = append(ids, uint32(n))
+			continue
+		}
+		if !b.user(e.UsersRange, name) || b.userID == nil {
+			continue
+		}
+		id, err := b.userID(name)
+		if err != nil {
+			b.errorf(e.UsersRange, "Unknown user", "This machine has no user %q (%v). Write a user that it has, or a numeric id.", name, err)
+			continue
+		}
+		ids = append(ids, id)
+	}
+	return ids
 }
 
 func (b *builder) excludePorts(e excludeBlock) []uint16 {
 	if e.Ports == nil {
 		return []uint16{defaultExcludePort}
 	}
+	b.limit(e.PortsRange, len(e.Ports))
 	ports := make([]uint16, 0, len(e.Ports))
 	for _, p := range e.Ports {
 		port, _ := b.port(e.PortsRange, p)
@@ -101,6 +131,7 @@ func (b *builder) excludePorts(e excludeBlock) []uint16 {
 }
 
 func (b *builder) excludeCIDRs(e excludeBlock) []netip.Prefix {
+	b.limit(e.CIDRsRange, len(e.CIDRs))
 	var prefixes []netip.Prefix
 	for _, text := range e.CIDRs {
 		if p, ok := b.prefix(e.CIDRsRange, text); ok {

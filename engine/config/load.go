@@ -22,6 +22,10 @@ type Options struct {
 
 	// Hostname is the machine's host name, short or full. Empty: in a mesh, node.name must be written.
 	Hostname string
+
+	// UserID returns the id of a user of the machine, such as LocalUser. Nil: the configuration is another machine's,
+	// and names of users are not looked up.
+	UserID func(name string) (uint32, error)
 }
 
 // Config is a whole, valid configuration of one host.
@@ -78,7 +82,7 @@ func Load(o Options) (*Config, *Diagnostics) {
 	var found problems
 	r := newReader(&found, root(o.Root))
 	r.readNode(o.Paths)
-	b := &builder{problems: &found, blocks: r.blocks, broken: r.broken}
+	b := &builder{problems: &found, blocks: r.blocks, broken: r.broken, userID: o.UserID}
 	discovery := b.static(r.root)
 	r.readMesh(discovery.patterns)
 	b.blocks, b.incomplete = r.blocks, r.incomplete || discovery.broken
@@ -98,7 +102,8 @@ type builder struct {
 	*problems
 	blocks
 	broken     map[hcl.Range]bool // by the range of the block's header
-	incomplete bool               // some blocks could not be read, so a name that is missing proves nothing
+	userID     func(name string) (uint32, error)
+	incomplete bool // some blocks could not be read, so a name that is missing proves nothing
 
 	virtual   []netip.Prefix // the mesh's valid virtual prefixes
 	hosts     map[string]*hostBlock

@@ -97,8 +97,10 @@ func hasUnitType(unit string) bool {
 }
 
 // user checks the name or numeric id of a user.
-func (b *builder) user(at hcl.Range, user string) {
-	if user == "" || strings.ContainsAny(user, ":/* \t\n") {
+func (b *builder) user(at hcl.Range, user string) bool {
+	ok := user != "" && !strings.ContainsAny(user, ":/* \t\n")
+	if !ok {
 		b.errorf(at, "Invalid user", "%q is neither the name of a user nor a numeric id. Write one like \"postgres\" or \"998\".", user)
 	}
+	return ok
 }

@@ -59,7 +59,8 @@ func New(inherited map[string][]*os.File) *Set {
 // TCP returns a listener on addr in the network namespace of the calling thread. Port 0 takes any port.
 //
 // It is never a multipath TCP one, whose sockets the kernel programs do not see as TCP, and one on an IPv6 address
-// never takes IPv4. Its backlog is net.core.somaxconn.
+// never takes IPv4. Its backlog is net.core.somaxconn. A connection whose other side has vanished is found out after
+// some two minutes.
 func (s *Set) TCP(ctx context.Context, name string, addr netip.AddrPort) (*net.TCPListener, error) {
 	addr = unmap(addr)
 	adopted, err := adopt(s, name, wanted{unix.SOCK_STREAM, addr}.matches, net.FileListener)
@@ -70,7 +71,7 @@ func (s *Set) TCP(ctx context.Context, name string, addr netip.AddrPort) (*net.T
 		s.add(name, "tcp", l.Addr(), l)
 		return l, nil
 	}
-	var config net.ListenConfig
+	config := net.ListenConfig{KeepAlive: -1, Control: keepAlive} // once here, and not in Go at each accept
 	config.SetMultipathTCP(false)
 	made, err := config.Listen(ctx, "tcp"+family(addr), addr.String())
 	if err != nil {
@@ -79,6 +80,20 @@ func (s *Set) TCP(ctx context.Context, name string, addr netip.AddrPort) (*net.T
 	l := made.(*net.TCPListener)
 	s.add(name, "tcp", l.Addr(), l)
 	return l, nil
+}
+
+// keepAlive sets what accepted sockets inherit: probes after a minute of silence, then every 15 s, five in all.
+func keepAlive(_, _ string, conn syscall.RawConn) error {
+	var err error
+	controlErr := conn.Control(func(fd uintptr) {
+		err = errors.Join(
+			unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 60),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 15),
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 5),
+		)
+	})
+	return errors.Join(err, controlErr)
 }
 
 // UDP returns a socket bound to addr in the network namespace of the calling thread. Port 0 takes any port.

@@ -31,5 +31,5 @@ type Capture struct {
 	ExcludeUnits []string
 	ExcludePorts []uint16
 	ExcludeCIDRs []netip.Prefix // of destinations
-	ExcludeUsers []string       // user names or numeric uids
+	ExcludeUIDs  []uint32       // of callers
 }

@@ -7,15 +7,27 @@ import (
 
 // Flow is what the kernel recorded about a connection when it captured it.
 //
-// PID and UID are for people who read logs: the process may be gone, and a user namespace maps its users.
-// Identity comes from Cgroup, whose ids the kernel does not reuse while meshd remembers them.
+// Identity comes from the cgroups, whose ids the kernel does not reuse while meshd remembers them, and from UID where a
+// workload names a user. PID is for people who read logs: the process may be gone.
 type Flow struct {
 	Destination netip.AddrPort // what the application dialled; IPv4-mapped addresses are unmapped
 	Cgroup      uint64         // cgroup2 id, the inode of its folder
+	Levels      [8]uint64      // ids of the cgroups around it, from below the root; with its own unless that is deeper
 	PID         uint32         // thread group id in the first pid namespace
 	UID         uint32         // user id in the first user namespace
 	Netns       uint64         // cookie of the caller's network namespace
-	Service     ServiceID      // 0 when the destination was an endpoint's real address of no known service
+}
+
+// Lineage returns the ids of the caller's cgroups, from the outermost to its own.
+func (f *Flow) Lineage() []uint64 {
+	n := 0
+	for n < len(f.Levels) && f.Levels[n] != 0 {
+		n++
+	}
+	if n > 0 && f.Levels[n-1] == f.Cgroup {
+		return f.Levels[:n:n]
+	}
+	return append(f.Levels[:n:n], f.Cgroup)
 }
 
 // Caller is who a flow comes from.

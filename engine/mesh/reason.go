@@ -10,7 +10,8 @@ const (
 	ReasonEndpointReset Reason = "endpoint-reset" // the endpoint reset the connection
 	ReasonNoEndpoint    Reason = "no-endpoint"    // the service has no endpoint
 	ReasonConnectFailed Reason = "connect-failed" // no endpoint accepted the connection
-	ReasonFlowUnknown   Reason = "flow-unknown"   // the kernel has no record of the connection; reset, never guessed
+	ReasonFlowUnknown   Reason = "flow-unknown"   // where the connection goes or who it is from is not known; never guessed
+	ReasonOverload      Reason = "overload"       // its caller holds more connections than it leaves to all others
 	ReasonNotInMesh     Reason = "not-in-mesh"    // captured for a service that has left the mesh since
 	ReasonShutdown      Reason = "shutdown"       // meshd stopped and the drain time was over
 	ReasonInternal      Reason = "internal"       // a fault of meshd; the log has it
@@ -20,6 +21,6 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonDone, ReasonClientReset, ReasonEndpointReset, ReasonNoEndpoint, ReasonConnectFailed,
-		ReasonFlowUnknown, ReasonNotInMesh, ReasonShutdown, ReasonInternal,
+		ReasonFlowUnknown, ReasonOverload, ReasonNotInMesh, ReasonShutdown, ReasonInternal,
 	}
 }

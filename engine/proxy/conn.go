@@ -43,6 +43,9 @@ type conn struct {
 	ended atomic.Pointer[ending]
 }
 
+// errCallerGone says that the caller has removed the cgroup by which it could be known.
+var errCallerGone = errors.New("the cgroup of the caller is gone and was never known")
+
 // ending is why a connection ended.
 type ending struct {
 	reason mesh.Reason
@@ -53,12 +56,14 @@ type ending struct {
 func (c *conn) serve() {
 	defer c.finish()
 	defer c.contain()
-	// The application is on this host, so the kernel tells at once when it is gone: there is nothing to keep alive.
-	_ = c.client.SetKeepAlive(false)
 	if !c.identify() {
 		return
 	}
-	c.pair.Open()
+	if !c.out.shares.take(c.caller.Unit, cap(c.out.slots)-len(c.out.slots)) {
+		c.end(mesh.ReasonOverload, nil)
+		return
+	}
+	defer c.out.shares.give(c.caller.Unit)
 	c.out.opened.Add(1)
 	c.out.live.Store(c, nil)
 	upstream, endpoint := c.dial()
@@ -87,7 +92,12 @@ func (c *conn) identify() bool {
 	}
 	snap := c.out.snapshots.Load()
 	c.flow = flow
-	c.caller = c.out.workloads.Caller(flow)
+	caller, ok := c.out.workloads.Caller(flow)
+	if !ok {
+		c.end(mesh.ReasonFlowUnknown, errCallerGone)
+		return false
+	}
+	c.caller = caller
 	c.source = c.caller.Name(snap.Host().Name)
 	service, only, ok := snap.At(flow.Destination)
 	if !ok {
@@ -96,6 +106,7 @@ func (c *conn) identify() bool {
 	}
 	c.service, c.only = service, only
 	c.pair = c.out.metrics.Connections(c.source, service.Name)
+	c.pair.Open()
 	return true
 }
 

@@ -32,8 +32,9 @@ type Redirector interface {
 
 // Workloads knows which service a local process is.
 type Workloads interface {
-	// Caller returns who opened the flow; the host's own identity when it is no service.
-	Caller(flow mesh.Flow) mesh.Caller
+	// Caller returns who opened the flow: no service when it has the identity of the host. It is not ok when that cannot
+	// be told any more; the connection is reset then.
+	Caller(flow mesh.Flow) (caller mesh.Caller, ok bool)
 }
 
 // Config is what an Outbound is made of.
@@ -48,7 +49,8 @@ type Config struct {
 	ConnectTimeout time.Duration
 
 	// MaxConnections bounds the connections that are live at once; further ones wait in the kernel's accept queue,
-	// whose own bound the kernel keeps. Each takes two file descriptors. 0: 30 000.
+	// whose own bound the kernel keeps. Each takes two file descriptors. One unit may hold as many as it leaves free,
+	// so alone half of them, and is reset beyond. 0: 30 000.
 	MaxConnections int
 }
 
@@ -65,6 +67,7 @@ type Outbound struct {
 	dialer     net.Dialer
 
 	slots  chan struct{} // holds one element for each live connection, and for each accept that waits
+	shares shares        // of the slots
 	drain  *drain.Drainer
 	forced context.Context // ends the dials when the drain has no patience left
 	ids    atomic.Uint64
@@ -176,6 +179,9 @@ func (o *Outbound) begin(client *net.TCPConn) {
 		c.serve()
 	}()
 }
+
+// Full says whether no further connection can be accepted.
+func (o *Outbound) Full() bool { return len(o.slots) == cap(o.slots) }
 
 // Opened returns how many connections to services it has taken on since it was made.
 func (o *Outbound) Opened() uint64 { return o.opened.Load() }

@@ -118,15 +118,24 @@ func (r *rig) told(client netip.AddrPort) chan result {
 
 var _ Workloads = (*rig)(nil)
 
-func (r *rig) Caller(flow mesh.Flow) mesh.Caller {
-	if flow.UID == faulty {
+func (r *rig) Caller(flow mesh.Flow) (mesh.Caller, bool) {
+	switch flow.UID {
+	case faulty:
 		panic("a fault of the test")
+	case vanished:
+		return mesh.Caller{}, false
+	case quiet:
+		return mesh.Caller{Unit: "quiet.service"}, true
 	}
-	return mesh.Caller{Service: "web", Unit: "web.service"}
+	return mesh.Caller{Service: "web", Unit: "web.service"}, true
 }
 
-// faulty is the user for whom Caller panics.
-const faulty = 666
+// The users of whom Caller knows something special.
+const (
+	faulty   = 666 // it panics
+	vanished = 404 // it cannot tell who that was
+	quiet    = 1   // another unit than that of all others
+)
 
 // dial connects a client and tells the rig what it dialled.
 func (r *rig) dial(dst netip.AddrPort) *net.TCPConn {

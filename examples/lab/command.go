@@ -35,7 +35,7 @@ func (h *Host) Command(ctx context.Context, unit string, argv ...string) *Cmd {
 }
 
 // Start starts the command and does not wait for it.
-func (c *Cmd) Start() error { return c.host.spawn(c.Cmd, c.group) }
+func (c *Cmd) Start() error { return c.host.spawn(c.Cmd, c.group, nil) }
 
 // Run starts the command and waits for its end.
 func (c *Cmd) Run() error {

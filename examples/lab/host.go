@@ -33,7 +33,7 @@ func (h *Host) Addresses() []netip.Addr { return slices.Clone(h.state.Addresses)
 // Cgroup returns the cgroup folder of the whole host: what a meshd on it takes for the root.
 func (h *Host) Cgroup() string { return string(h.cgroup()) }
 
-// UnitCgroup returns the cgroup folder of a unit, which exists once something was started in it.
+// UnitCgroup returns the cgroup folder of a unit, which exists from the first start in it until the unit is stopped.
 func (h *Host) UnitCgroup(unit string) string { return string(h.unitCgroup(unit)) }
 
 func (h *Host) cgroup() cgroup { return h.lab.state.Cgroup.child(h.state.Name) }
@@ -121,6 +121,41 @@ type UnitState struct {
 	PIDs []int
 }
 
+// EndedUnit is a unit that ended by itself: nobody stopped it.
+type EndedUnit struct {
+	Name string
+	How  string // its first process, as in "exit status 2"
+}
+
+// Ended returns the units of the host that ended by themselves since they were started last, sorted by name.
+func (h *Host) Ended() ([]EndedUnit, error) {
+	entries, err := os.ReadDir(h.endedPath(""))
+	if err != nil {
+		return nil, err
+	}
+	var units []EndedUnit
+	for _, entry := range entries {
+		group := h.unitCgroup(entry.Name())
+		if pids, err := group.pids(); err != nil {
+			return nil, err
+		} else if len(pids) > 0 || !group.exists() {
+			continue // it left processes behind; it was stopped
+		}
+		how, err := os.ReadFile(h.endedPath(entry.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // started again meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		units = append(units, EndedUnit{entry.Name(), string(how)})
+	}
+	return units, nil
+}
+
+// endedPath returns the file that says how a unit ended.
+func (h *Host) endedPath(unit string) string { return h.lab.state.path("ended", h.Name(), unit) }
+
 // Units returns the units of the host that have processes, sorted by name.
 func (h *Host) Units() ([]UnitState, error) {
 	entries, err := os.ReadDir(string(h.unitCgroup("")))
@@ -154,11 +189,11 @@ func (h *Host) UnitFiles() ([]string, error) {
 
 func (h *Host) unitFolder() string { return filepath.Join(h.lab.Dir(), "units", h.Name()) }
 
-// Stop ends all processes of a unit as systemd does: SIGTERM, and after ten seconds SIGKILL.
+// Stop ends all processes of a unit as systemd does, SIGTERM and after ten seconds SIGKILL, and removes its cgroup.
 func (h *Host) Stop(unit string) error {
 	group := h.unitCgroup(unit)
 	if !group.exists() {
-		return fmt.Errorf("stop %s on host %s: it was never started", unit, h.Name())
+		return fmt.Errorf("stop %s on host %s: it does not run", unit, h.Name())
 	}
 	err := group.signal(unix.SIGTERM)
 	if err == nil {
@@ -166,6 +201,9 @@ func (h *Host) Stop(unit string) error {
 	}
 	if errors.Is(err, errPopulated) {
 		err = group.kill()
+	}
+	if err == nil {
+		err = group.destroy()
 	}
 	if err != nil {
 		return fmt.Errorf("stop %s on host %s: %w", unit, h.Name(), err)
@@ -176,8 +214,9 @@ func (h *Host) Stop(unit string) error {
 // stopLimit is how long a unit may take to end in order.
 const stopLimit = 10 * time.Second
 
-// spawn starts a command inside the host and from its first instruction on inside the cgroup.
-func (h *Host) spawn(cmd *exec.Cmd, group cgroup) error {
+// spawn starts a command inside the host and from its first instruction on inside the cgroup. A prepare that is not nil
+// runs before on the same thread, from which the command inherits its namespaces.
+func (h *Host) spawn(cmd *exec.Cmd, group cgroup, prepare func() error) error {
 	if err := os.MkdirAll(string(group), 0o755); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
@@ -191,12 +230,15 @@ func (h *Host) spawn(cmd *exec.Cmd, group cgroup) error {
 	}
 	cmd.SysProcAttr.UseCgroupFD = true
 	cmd.SysProcAttr.CgroupFD = int(folder.Fd())
-	return h.Do(cmd.Start) // the child inherits the namespaces of the thread
+	return h.Do(func() error {
+		if prepare != nil {
+			if err := prepare(); err != nil {
+				return err
+			}
+		}
+		return cmd.Start()
+	})
 }
 
 // searchPath is the PATH of every process in a lab.
 const searchPath = "PATH=" + binFolder + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-// CopyConfiguration makes the configuration that now stands in the lab's folder the one of the host, as Up did. A meshd
-// that runs has to be told to reload it.
-func (h *Host) CopyConfiguration() error { return h.Do(copyConfiguration) }

@@ -20,7 +20,7 @@ import (
 // Config says which lab [Up] makes.
 type Config struct {
 	Dir   string // the folder that describes the lab; required
-	Meshd string // the meshd binary; empty: [Host.StartMeshd] is an error and the hosts have no meshctl
+	Meshd string // the meshd binary, which may be replaced by a new build while the lab is up; empty: [Host.StartMeshd] is an error and the hosts have no meshctl
 	Name  string // empty: a name that is not in use
 }
 
@@ -33,7 +33,7 @@ type Lab struct {
 	supervisor *exec.Cmd      // nil when another process made the lab, or after Down
 	lifeline   io.WriteCloser // the supervisor ends when it is closed
 	report     io.Reader      // what the supervisor says
-	running    sync.WaitGroup // units that this process started
+	following  sync.WaitGroup // units that this process started
 }
 
 var labName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
@@ -101,7 +101,7 @@ func newPlan(config Config) (*state, error) {
 		if plan.Meshd, err = filepath.Abs(config.Meshd); err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(plan.Meshd); err != nil {
+		if plan.Meshd, err = filepath.EvalSymlinks(plan.Meshd); err != nil {
 			return nil, fmt.Errorf("find meshd: %w", err)
 		}
 	}
@@ -139,12 +139,18 @@ func (l *Lab) open() error {
 	if err != nil {
 		return err
 	}
-	l.state = *s
+	l.use(*s)
+	return nil
+}
+
+// use makes the lab the one that s describes.
+func (l *Lab) use(s state) {
+	l.state = s
 	l.outside = &Host{lab: l, state: s.Outside}
+	l.hosts = nil
 	for _, host := range s.Hosts {
 		l.hosts = append(l.hosts, &Host{lab: l, state: host})
 	}
-	return nil
 }
 
 // Open returns a lab that is up already, made by another process and left with [Lab.Detach].
@@ -221,7 +227,7 @@ func (l *Lab) Detach() error {
 func (l *Lab) Down() error {
 	err := l.letGo()
 	err = errors.Join(err, l.state.end())
-	l.running.Wait()
+	l.following.Wait()
 	return err
 }
 

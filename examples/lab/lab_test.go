@@ -108,103 +108,6 @@ func TestHostsReachEachOther(t *testing.T) {
 	}
 }
 
-func TestUnitServesOtherHost(t *testing.T) {
-	l := lab.New(t, lab.Config{Dir: example})
-	unit, err := l.Host("app-2").Start(t.Context(), "hello.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, address := range l.Host("app-2").Addresses() {
-		url := "http://" + netip.AddrPortFrom(address, 8080).String()
-		answer, err := l.Host("app-1").Command(t.Context(), "", "curl", "-sS", url).CombinedOutput()
-		if err != nil || string(answer) != "app-2\n" {
-			t.Errorf("curl %s: %q, %v", url, answer, err)
-		}
-	}
-	group, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", unit.PID()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !strings.Contains(string(group), "/app-2/system.slice/hello.service\n") {
-		t.Errorf("the unit is in cgroup %s", group)
-	}
-	if _, err := l.Host("app-2").Start(t.Context(), "hello.service"); err == nil || !strings.Contains(err.Error(), "runs already") {
-		t.Errorf("second start: %v", err)
-	}
-	if err := unit.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	units, err := l.Host("app-2").Units()
-	if err != nil || len(units) != 0 {
-		t.Errorf("after stop there are units %v, %v", units, err)
-	}
-	log, err := unit.Log()
-	if err != nil || strings.Count(log, "GET / ") != 2 {
-		t.Errorf("the log has not both requests: %v\n%s", err, log)
-	}
-}
-
-func TestUnitRunsAsUser(t *testing.T) {
-	l := lab.New(t, lab.Config{Dir: example})
-	unit, err := l.Host("app-2").Start(t.Context(), "stock.service")
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := os.Stat(fmt.Sprintf("/proc/%d", unit.PID()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.Sys().(*syscall.Stat_t).Uid == 0 {
-		t.Error("the unit runs as root")
-	}
-	answer, err := l.Host("app-1").Command(t.Context(), "web.service", "redis-cli", "-h", "app-2.invalid", "ping").CombinedOutput()
-	if err == nil {
-		t.Errorf("a name that does not exist was resolved: %s", answer)
-	}
-	answer, err = l.Host("app-1").Command(t.Context(), "web.service", "redis-cli", "-h", "10.77.0.12", "-p", "6380", "ping").CombinedOutput()
-	if err != nil || !strings.HasPrefix(string(answer), "DENIED") {
-		t.Errorf("protected mode did not refuse: %q, %v", answer, err)
-	}
-}
-
-func TestFilesArePrivate(t *testing.T) {
-	l := lab.New(t, lab.Config{Dir: example})
-	paths := []string{"/run/mark", "/etc/mark", "/var/lib/meshd/mark", "/sys/fs/bpf/mark"}
-	one, two := l.Host("app-1"), l.Host("app-2")
-	err := one.Do(func() error {
-		if _, err := os.Stat("/srv/lab/meshd.hcl"); err != nil {
-			t.Error(err)
-		}
-		if err := os.WriteFile("/srv/lab/mark", nil, 0o644); !errors.Is(err, unix.EROFS) {
-			t.Errorf("the folder of the lab can be written: %v", err)
-		}
-		for _, path := range paths {
-			if err := os.MkdirAll(path, 0o755); err != nil {
-				t.Error(err)
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	unseen := func() error {
-		for _, path := range paths {
-			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-				t.Errorf("%s is seen elsewhere: %v", path, err)
-			}
-		}
-		return nil
-	}
-	if err := errors.Join(unseen(), two.Do(unseen)); err != nil {
-		t.Fatal(err)
-	}
-	name, err := two.Command(t.Context(), "", "sh", "-c", "hostname; ls /etc/meshd/mesh.d").Output()
-	if err != nil || string(name) != "app-2\nhosts.hcl\nservices.hcl\n" {
-		t.Errorf("host name and configuration: %q, %v", name, err)
-	}
-}
-
 func TestResolver(t *testing.T) {
 	l := lab.New(t, lab.Config{Dir: example})
 	host := l.Host("app-1")
@@ -233,33 +136,6 @@ func TestResolver(t *testing.T) {
 		if !slices.Contains(queries, want) {
 			t.Errorf("%q is not among the queries %q", want, queries)
 		}
-	}
-}
-
-func TestStartMeshd(t *testing.T) {
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := lab.New(t, lab.Config{Dir: example, Meshd: self})
-	host := l.Host("app-1")
-	unit, err := host.StartMeshd(t.Context(), "-more")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := unit.Signal(syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if err := unit.Wait(); err != nil {
-		t.Fatal(err)
-	}
-	log, err := unit.Log()
-	if want := "arguments [-cgroup " + host.Cgroup() + " -more]\nterminated\n"; err != nil || log != want {
-		t.Errorf("log %q, want %q, error %v", log, want, err)
-	}
-	_, err = host.StartMeshd(t.Context(), "-broken")
-	if err == nil || !strings.Contains(err.Error(), "exit status 78") || !strings.Contains(err.Error(), "this cannot work") {
-		t.Errorf("a meshd that ends at once: %v", err)
 	}
 }
 

@@ -3,47 +3,71 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	labFolder = "/srv/lab"     // where a host sees the folder that describes the lab
-	binFolder = "/run/lab/bin" // first in PATH: meshd and meshctl
+	labFolder   = "/srv/lab"       // where a host sees the folder that describes the lab
+	binFolder   = "/run/lab/bin"   // first in PATH: meshd, meshctl, and what explains the commands that a lab lacks
+	buildFolder = "/run/lab/build" // where a host sees the folder of the meshd binary
 )
 
-// mountHost gives the calling thread's mount namespace the files of a host.
-func mountHost(dir string) error {
+// mountHost gives the calling thread's mount namespace the files of a host: those of the machine, which it cannot
+// write, and over them the folders that are its own.
+func mountHost(dir, meshd string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
-	// The folder is taken before anything is mounted, because it may lie below one of the mount points.
-	tree, err := unix.OpenTree(unix.AT_FDCWD, dir, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
-	if err != nil {
-		return fmt.Errorf("open %s: %w", dir, err)
+	// The trees are taken before anything is mounted, because they may lie below one of the mount points.
+	trees := []tree{
+		{source: dir, target: labFolder, attributes: unix.MOUNT_ATTR_RDONLY},
+		{source: "/proc/sys/net", target: "/proc/sys/net"}, // has the settings of the network namespace that looks
 	}
-	defer unix.Close(tree)
+	if meshd != "" {
+		// The folder and not the file: a new build replaces the file, and the next start shall find it.
+		trees = append(trees, tree{source: filepath.Dir(meshd), target: buildFolder, attributes: unix.MOUNT_ATTR_RDONLY})
+	}
+	for i := range trees {
+		if err := trees[i].take(); err != nil {
+			return err
+		}
+		defer unix.Close(trees[i].fd)
+	}
+	readOnly := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	if err := unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, readOnly); err != nil {
+		return fmt.Errorf("make mounts read-only: %w", err)
+	}
 	if err := mountOverlays("/etc", "/var"); err != nil {
 		return err
 	}
-	for _, m := range []struct{ kind, target string }{{"tmpfs", "/run"}, {"tmpfs", "/srv"}, {"bpf", "/sys/fs/bpf"}} {
-		if err := unix.Mount(m.kind, m.target, m.kind, 0, "mode=755"); err != nil {
-			return fmt.Errorf("mount %s on %s: %w", m.kind, m.target, err)
-		}
-	}
-	if err := os.Mkdir(labFolder, 0o755); err != nil {
+	if err := mountEmpty(); err != nil {
 		return err
 	}
-	if err := unix.MoveMount(tree, "", unix.AT_FDCWD, labFolder, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
-		return fmt.Errorf("mount %s on %s: %w", dir, labFolder, err)
+	for _, t := range trees {
+		if err := t.mount(); err != nil {
+			return err
+		}
 	}
-	if err := unix.Mount("", labFolder, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""); err != nil {
-		return fmt.Errorf("make %s read-only: %w", labFolder, err)
+	return nil
+}
+
+// mountEmpty mounts the folders that are empty on a new host.
+func mountEmpty() error {
+	for _, m := range []struct{ kind, target, mode string }{
+		{"tmpfs", "/run", "755"},
+		{"tmpfs", "/srv", "755"},
+		{"tmpfs", "/home", "755"},
+		{"tmpfs", "/root", "700"},
+		{"tmpfs", "/tmp", "1777"},
+		{"tmpfs", "/dev/shm", "1777"},
+		{"bpf", "/sys/fs/bpf", "755"},
+	} {
+		if err := unix.Mount(m.kind, m.target, m.kind, 0, "mode="+m.mode); err != nil {
+			return fmt.Errorf("mount %s on %s: %w", m.kind, m.target, err)
+		}
 	}
 	return nil
 }
@@ -72,68 +96,30 @@ func mountOverlays(folders ...string) error {
 	return nil
 }
 
-// writeFiles writes the files in which one host differs from another, and those of meshd.
-func writeFiles(host hostState, resolver netip.Addr, meshd string) error {
-	hosts := "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n"
-	for _, address := range host.Addresses {
-		hosts += address.String() + " " + host.Name + "\n"
-	}
-	for _, file := range []struct{ path, text string }{
-		{"/etc/hostname", host.Name + "\n"},
-		{"/etc/hosts", hosts},
-		{"/etc/resolv.conf", "nameserver " + resolver.String() + "\noptions timeout:1 attempts:2\n"},
-	} {
-		// Removed first: on many machines /etc/resolv.conf is a link into /run.
-		if err := os.Remove(file.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		if err := os.WriteFile(file.path, []byte(file.text), 0o644); err != nil {
-			return err
-		}
-	}
-	for _, folder := range []string{"/etc/meshd", "/var/lib/meshd"} {
-		if err := os.RemoveAll(folder); err != nil { // the machine may run a meshd of its own
-			return err
-		}
-	}
-	for _, folder := range []string{"/etc/meshd/mesh.d", "/run/lock", binFolder} {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			return err
-		}
-	}
-	if meshd != "" {
-		for _, name := range []string{"meshd", "meshctl"} {
-			if err := os.Symlink(meshd, filepath.Join(binFolder, name)); err != nil {
-				return err
-			}
-		}
-	}
-	return copyConfiguration()
+// tree is a folder of the machine that a host sees elsewhere or otherwise than the machine does.
+type tree struct {
+	source, target string
+	attributes     uint64
+	fd             int // of the mount that is not in its place yet
 }
 
-// copyConfiguration makes the configuration of the lab the one that meshd finds.
-func copyConfiguration() error {
-	before, err := filepath.Glob("/etc/meshd/mesh.d/*.hcl")
+func (t *tree) take() (err error) {
+	t.fd, err = unix.OpenTree(unix.AT_FDCWD, t.source, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
 	if err != nil {
+		return fmt.Errorf("open %s: %w", t.source, err)
+	}
+	return nil
+}
+
+func (t *tree) mount() error {
+	if err := os.MkdirAll(t.target, 0o755); err != nil {
 		return err
 	}
-	for _, path := range before {
-		if err := os.Remove(path); err != nil {
-			return err
-		}
+	if err := unix.MoveMount(t.fd, "", unix.AT_FDCWD, t.target, unix.MOVE_MOUNT_F_EMPTY_PATH); err != nil {
+		return fmt.Errorf("mount %s on %s: %w", t.source, t.target, err)
 	}
-	paths, err := filepath.Glob(labFolder + "/mesh.d/*.hcl")
-	if err != nil {
-		return err
-	}
-	for _, path := range append(paths, labFolder+"/meshd.hcl") {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile("/etc/meshd"+strings.TrimPrefix(path, labFolder), text, 0o644); err != nil {
-			return err
-		}
+	if err := unix.MountSetattr(t.fd, "", unix.AT_EMPTY_PATH, &unix.MountAttr{Attr_set: t.attributes}); err != nil {
+		return fmt.Errorf("make %s read-only: %w", t.target, err)
 	}
 	return nil
 }

@@ -55,6 +55,14 @@ func (r *readiness) read() {
 	}
 }
 
+// announced returns a channel that is closed when the unit is ready; never for a unit that does not say it.
+func (r *readiness) announced() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	return r.ready
+}
+
 func (r *readiness) close() {
 	if r == nil {
 		return

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"os/signal"
 	"strconv"
@@ -34,11 +33,13 @@ func init() {
 type supervisor struct {
 	state
 	resolver *resolver
+	manager  *manager
 }
 
 // supervise makes the lab that plan describes, holds it until it is told to end or its parent is gone, and removes it.
 func supervise(plan string) int {
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP) // the parent may be gone when there is something to report
+	// The parent may be gone when there is something to report. They are not ignored, because units would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE, syscall.SIGHUP)
 	terminated := make(chan os.Signal, 1)
 	signal.Notify(terminated, syscall.SIGTERM)
 	s := &supervisor{}
@@ -53,6 +54,9 @@ func supervise(plan string) int {
 	if err = s.build(); err == nil {
 		fmt.Print(reportReady)
 		hold(terminated)
+	}
+	if s.manager != nil {
+		err = errors.Join(err, s.manager.close())
 	}
 	if s.resolver != nil {
 		s.resolver.close()
@@ -86,8 +90,7 @@ func (s *supervisor) build() error {
 	if err := os.Mkdir(string(s.Cgroup), 0o755); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
-	nameserver := s.Outside.Addresses[0]
-	if err := s.buildHost(&s.Outside, nameserver); err != nil {
+	if err := s.buildHost(&s.Outside); err != nil {
 		return err
 	}
 	if err := makeBridge(s.Outside.Namespaces, s.Outside.Addresses); err != nil {
@@ -98,31 +101,35 @@ func (s *supervisor) build() error {
 	}
 	for i := range s.Hosts {
 		host := &s.Hosts[i]
-		if err := s.buildHost(host, nameserver); err != nil {
+		if err := s.buildHost(host); err != nil {
 			return err
 		}
 		if err := join(s.Outside.Namespaces, host.Namespaces, "port"+strconv.Itoa(i), host.Addresses); err != nil {
 			return fmt.Errorf("connect host %s: %w", host.Name, err)
 		}
 	}
+	var err error
+	if s.manager, err = startManager(s.state); err != nil {
+		return err
+	}
 	return s.save()
 }
 
-func (s *supervisor) buildHost(host *hostState, nameserver netip.Addr) error {
-	folders := []string{string(s.Cgroup.child(host.Name)), s.path("log", host.Name)}
+func (s *supervisor) buildHost(host *hostState) error {
+	folders := []string{string(s.Cgroup.child(host.Name)), s.path("log", host.Name), s.path("ended", host.Name)}
 	for _, folder := range folders {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
 	}
 	n, err := newNamespaces(func() error {
-		if err := mountHost(s.Dir); err != nil {
+		if err := mountHost(s.Dir, s.Meshd); err != nil {
 			return err
 		}
 		if err := unix.Sethostname([]byte(host.Name)); err != nil {
 			return fmt.Errorf("set host name: %w", err)
 		}
-		return writeFiles(*host, nameserver, s.Meshd)
+		return s.writeFiles(*host)
 	})
 	if err != nil {
 		return fmt.Errorf("make host %s: %w", host.Name, err)

@@ -2,37 +2,42 @@ package lab
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
-// Unit is a started unit, in the hands of the process that started it.
+// Unit is a started unit, as the process that started it sees it.
 type Unit struct {
-	host   *Host
-	name   string
-	cmd    *exec.Cmd
-	logged int64 // where in the log file the output of this start begins
+	host    *Host
+	name    string
+	process *os.Process // a child of the supervisor
+	logged  int64       // where in the log file the output of this start begins
 
-	exited chan struct{} // closed after err is set
-	err    error
+	ready  chan struct{} // closed when the unit has said that it is
+	exited chan struct{} // closed after how is set
+	how    string        // it ended, as in exitedWell
 }
 
-// startLimit is how long a unit may take to become ready.
-const startLimit = 30 * time.Second
+// exitedWell is how a process ends that found nothing wrong.
+const exitedWell = "exit status 0"
+
+const (
+	startLimit  = 30 * time.Second       // a unit may take as long to become ready
+	settleLimit = 200 * time.Millisecond // a unit that promises nothing is ready when it has not ended within it
+)
 
 // Start starts a unit of the lab's folder on the host and waits until it is ready: until it says so when it has
-// Type=notify, and until it listens on the ports of [X-Lab] Listen=.
+// Type=notify, until it listens on the ports of [X-Lab] Listen=, or else for a moment in which a mistake would end it.
 //
-// The unit file is read now, so one that was written since the lab is up can be started too.
+// The unit file is read now, so one that was written since the lab is up can be started too. The unit does not end with
+// the calling process.
 func (h *Host) Start(ctx context.Context, name string) (*Unit, error) {
 	file, err := readUnit(filepath.Join(h.unitFolder(), name))
 	if err != nil {
@@ -48,102 +53,98 @@ func (h *Host) StartMeshd(ctx context.Context, args ...string) (*Unit, error) {
 		return nil, errors.New("start meshd: the lab was made without a meshd binary")
 	}
 	return h.start(ctx, &unitFile{
-		name:    "meshd.service",
-		path:    h.lab.state.Meshd,
-		argv:    append([]string{"meshd", "-cgroup", h.Cgroup()}, args...),
-		runtime: []string{"meshd"},
-		notify:  true,
+		Name:    "meshd.service",
+		Path:    filepath.Join(binFolder, "meshd"),
+		Argv:    append([]string{"meshd", "-cgroup", h.Cgroup()}, args...),
+		Runtime: []string{"meshd"},
+		Notify:  true,
 	})
 }
 
 func (h *Host) start(ctx context.Context, file *unitFile) (*Unit, error) {
-	u, err := h.launch(ctx, file)
+	u, err := h.order(file)
+	if err == nil {
+		if err = u.waitReady(ctx, file); err != nil {
+			err = errors.Join(err, u.Kill(), u.lastWords())
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("start %s on host %s: %w", file.name, h.Name(), err)
+		return nil, fmt.Errorf("start %s on host %s: %w", file.Name, h.Name(), err)
 	}
 	return u, nil
 }
 
-func (h *Host) launch(ctx context.Context, file *unitFile) (*Unit, error) {
-	group := h.unitCgroup(file.name)
-	if pids, err := group.pids(); err != nil {
-		return nil, err
-	} else if len(pids) > 0 {
-		return nil, fmt.Errorf("it runs already: processes %v", pids)
-	}
-	// Every start gets a cgroup of its own, as with systemd. Besides, Linux 6.18 kills what is started into a cgroup
-	// that was once killed, when the group of the starting process was not.
-	if err := group.destroy(); err != nil {
-		return nil, err
-	}
-	account, err := credential(file.user)
+// order has the manager of the lab start a unit.
+func (h *Host) order(file *unitFile) (*Unit, error) {
+	conn, err := net.Dial("unix", h.lab.state.path(managerSocket))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("reach supervisor: %w (is the lab down?)", err)
 	}
-	log, err := os.OpenFile(h.LogPath(file.name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
+	events := json.NewDecoder(conn)
+	var first event
+	err = json.NewEncoder(conn).Encode(order{Host: h.Name(), Unit: *file})
+	if err == nil {
+		err = events.Decode(&first)
+	}
+	if err == nil && first.Error != "" {
+		err = errors.New(first.Error)
+	}
+	u := &Unit{host: h, name: file.Name, logged: first.Logged, ready: make(chan struct{}), exited: make(chan struct{})}
+	if err == nil {
+		u.process, err = os.FindProcess(first.PID)
+	}
 	if err != nil {
+		conn.Close()
 		return nil, err
 	}
-	defer log.Close()
-	u := &Unit{host: h, name: file.name, exited: make(chan struct{})}
-	if u.logged, err = log.Seek(0, io.SeekEnd); err != nil {
-		return nil, err
-	}
-	if err := h.makeRuntime(file.runtime, account); err != nil {
-		return nil, err
-	}
-	u.cmd = &exec.Cmd{
-		Path:   file.path,
-		Args:   file.argv,
-		Env:    append([]string{searchPath, "LANG=C.UTF-8"}, file.env...),
-		Stdout: log,
-		Stderr: log,
-		// A session of its own, so that an interrupt at the terminal does not reach it.
-		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: account},
-	}
-	var said *readiness
-	if file.notify {
-		if said, err = h.listenReadiness(file.name); err != nil {
-			return nil, err
-		}
-		u.cmd.Env = append(u.cmd.Env, "NOTIFY_SOCKET="+said.path)
-	}
-	if err := h.spawn(u.cmd, group); err != nil {
-		said.close()
-		return nil, err
-	}
-	h.lab.running.Go(func() {
-		u.err = u.cmd.Wait()
-		said.close()
-		close(u.exited)
+	h.lab.following.Go(func() {
+		defer conn.Close()
+		u.follow(events)
 	})
-	if err := u.waitReady(ctx, file, said); err != nil {
-		text, _ := u.Log()
-		return nil, errors.Join(err, u.Kill(), errors.New(lastLines(text)))
-	}
 	return u, nil
+}
+
+// follow hears what becomes of the unit until it has ended.
+func (u *Unit) follow(events *json.Decoder) {
+	defer close(u.exited)
+	for u.how == "" {
+		var e event
+		if err := events.Decode(&e); err != nil {
+			u.how = "it was killed together with the lab"
+			return
+		}
+		if e.Ready {
+			close(u.ready)
+		}
+		u.how = e.Ended
+	}
 }
 
 // waitReady waits until the unit is ready. The end of the unit is an error.
-func (u *Unit) waitReady(ctx context.Context, file *unitFile, said *readiness) error {
+func (u *Unit) waitReady(ctx context.Context, file *unitFile) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, startLimit, fmt.Errorf("not ready after %s", startLimit))
 	defer cancel()
-	if said != nil {
+	if file.Notify || file.Listen == nil {
+		var settled <-chan time.Time // never, for a unit that says when it is ready
+		if !file.Notify {
+			settled = time.After(settleLimit)
+		}
 		select {
-		case <-said.ready:
+		case <-u.ready:
+		case <-settled:
 		case <-u.exited:
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 	}
-	for _, port := range file.listen {
+	for _, port := range file.Listen {
 		if err := u.host.waitListening(ctx, port, u.exited); err != nil {
-			return err
+			return fmt.Errorf("%w: its unit file has [X-Lab] Listen=%d", err, port)
 		}
 	}
 	select {
 	case <-u.exited:
-		return fmt.Errorf("it ended at once: %s", u.cmd.ProcessState)
+		return fmt.Errorf("it ended at once: %s", u.how)
 	default:
 		return nil
 	}
@@ -153,15 +154,18 @@ func (u *Unit) waitReady(ctx context.Context, file *unitFile, said *readiness) e
 func (u *Unit) Name() string { return u.name }
 
 // PID returns the id of the unit's first process.
-func (u *Unit) PID() int { return u.cmd.Process.Pid }
+func (u *Unit) PID() int { return u.process.Pid }
 
 // Signal sends a signal to the unit's first process.
-func (u *Unit) Signal(sig os.Signal) error { return u.cmd.Process.Signal(sig) }
+func (u *Unit) Signal(sig os.Signal) error { return u.process.Signal(sig) }
 
-// Wait waits for the end of the unit's first process and returns how it ended, like [exec.Cmd.Wait].
+// Wait waits for the end of the unit's first process. An exit status other than 0, and a signal, is an error.
 func (u *Unit) Wait() error {
 	<-u.exited
-	return u.err
+	if u.how != exitedWell {
+		return errors.New(u.how)
+	}
+	return nil
 }
 
 // Stop ends all processes of the unit as systemd does and waits for it: SIGTERM, and after ten seconds SIGKILL.
@@ -193,47 +197,12 @@ func (u *Unit) Log() (string, error) {
 	return string(text), err
 }
 
-// lastLines returns the last lines of a log: what a person wants to see of it in an error.
-func lastLines(text string) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(lines[max(0, len(lines)-10):], "\n")
-}
-
-// makeRuntime makes folders below /run for the account of a unit.
-func (h *Host) makeRuntime(folders []string, account *syscall.Credential) error {
-	return h.Do(func() error {
-		for _, folder := range folders {
-			path := filepath.Join("/run", folder)
-			if err := os.MkdirAll(path, 0o755); err != nil {
-				return err
-			}
-			if account == nil {
-				continue
-			}
-			if err := os.Chown(path, int(account.Uid), int(account.Gid)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// credential returns the ids of an account by its name; nil for root.
-func credential(name string) (*syscall.Credential, error) {
-	if name == "" {
-		return nil, nil
+// lastWords returns the last lines of the log, what a person wants to see of it, as an error; nil when there are none.
+func (u *Unit) lastWords() error {
+	text, err := u.Log()
+	if text = strings.TrimSpace(text); err != nil || text == "" {
+		return err
 	}
-	account, err := user.Lookup(name)
-	if err != nil {
-		return nil, fmt.Errorf("find user: %w", err)
-	}
-	uid, err := strconv.ParseUint(account.Uid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	gid, err := strconv.ParseUint(account.Gid, 10, 32)
-	if err != nil {
-		return nil, err
-	}
-	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}, nil
+	lines := strings.Split(text, "\n")
+	return errors.New(strings.Join(lines[max(0, len(lines)-10):], "\n"))
 }

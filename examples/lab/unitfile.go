@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,20 +11,30 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 )
 
-// unitSubset says which part of systemd's unit files a lab understands.
-const unitSubset = "[Service] ExecStart= Environment= User= RuntimeDirectory= Type=simple|exec|notify, " +
-	"[X-Lab] Listen=PORT; [Unit] and [Install] are skipped"
+// UnitHelp says which part of systemd's unit files a lab understands.
+const UnitHelp = `A unit file may have:
+
+  [Service] ExecStart=, Environment=, User=, RuntimeDirectory=,
+            Type=simple, exec or notify
+  [X-Lab]   Listen=PORT, may be repeated: the start waits until it listens there
+
+[Unit] and [Install] are skipped, any other key is an error. Restart= is not
+imitated: a unit that ends stays dead until it is started again. A start fails
+when the unit ends at once, or is not ready after 30 seconds.`
+
+// errNotUnderstood is about a key or a value of a unit file.
+var errNotUnderstood = errors.New("a lab does not understand it: see meshlab start -h")
 
 // unitFile is what a unit file says about its process.
 type unitFile struct {
-	name    string
-	path    string // of the program
-	argv    []string
-	env     []string
-	user    string   // empty: root
-	runtime []string // folders below /run
-	notify  bool     // ready when it says so
-	listen  []uint16 // ready when it listens on these ports
+	Name    string
+	Path    string // of the program
+	Argv    []string
+	Env     []string
+	User    string   // empty: root
+	Runtime []string // folders below /run
+	Notify  bool     // ready when it says so
+	Listen  []uint16 // ready when it listens on these ports
 }
 
 // readUnit reads a unit file.
@@ -40,7 +51,7 @@ func readUnit(path string) (*unitFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read unit %s: %w", path, err)
 	}
-	u := &unitFile{name: filepath.Base(path)}
+	u := &unitFile{Name: filepath.Base(path)}
 	for _, option := range options {
 		if option.Section == "Unit" || option.Section == "Install" {
 			continue
@@ -49,7 +60,7 @@ func readUnit(path string) (*unitFile, error) {
 			return nil, fmt.Errorf("read unit %s: %s=%s: %w", path, option.Name, option.Value, err)
 		}
 	}
-	if u.argv == nil {
+	if u.Argv == nil {
 		return nil, fmt.Errorf("read unit %s: it has no ExecStart=", path)
 	}
 	return u, nil
@@ -62,29 +73,29 @@ func (u *unitFile) set(option *unit.UnitOption) error {
 	}
 	switch option.Section + "." + option.Name {
 	case "Service.ExecStart":
-		if u.argv != nil || len(words) == 0 || !filepath.IsAbs(words[0]) {
+		if u.Argv != nil || len(words) == 0 || !filepath.IsAbs(words[0]) {
 			return fmt.Errorf("write one ExecStart= that begins with an absolute path")
 		}
-		u.path, u.argv = words[0], words
+		u.Path, u.Argv = words[0], words
 	case "Service.Environment":
-		u.env = append(u.env, words...)
+		u.Env = append(u.Env, words...)
 	case "Service.User":
-		u.user = option.Value
+		u.User = option.Value
 	case "Service.RuntimeDirectory":
-		u.runtime = append(u.runtime, words...)
+		u.Runtime = append(u.Runtime, words...)
 	case "Service.Type":
 		if option.Value != "simple" && option.Value != "exec" && option.Value != "notify" {
-			return fmt.Errorf("a lab understands only %s", unitSubset)
+			return errNotUnderstood
 		}
-		u.notify = option.Value == "notify"
+		u.Notify = option.Value == "notify"
 	case "X-Lab.Listen":
 		port, err := strconv.ParseUint(option.Value, 10, 16)
 		if err != nil {
 			return fmt.Errorf("not a port: %w", err)
 		}
-		u.listen = append(u.listen, uint16(port))
+		u.Listen = append(u.Listen, uint16(port))
 	default:
-		return fmt.Errorf("a lab understands only %s", unitSubset)
+		return errNotUnderstood
 	}
 	return nil
 }

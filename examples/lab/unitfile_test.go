@@ -34,16 +34,16 @@ Listen=9090
 		t.Fatal(err)
 	}
 	want := &unitFile{
-		name:    "some.service",
-		path:    "/bin/sh",
-		argv:    []string{"/bin/sh", "-c", `echo $HOME 'is' \ 100%`, ""},
-		env:     []string{"A=1", "B=two words", "C=3"},
-		user:    "redis",
-		runtime: []string{"one", "two"},
-		notify:  true,
-		listen:  []uint16{8080, 9090},
+		Name:    "some.service",
+		Path:    "/bin/sh",
+		Argv:    []string{"/bin/sh", "-c", `echo $HOME 'is' \ 100%`, ""},
+		Env:     []string{"A=1", "B=two words", "C=3"},
+		User:    "redis",
+		Runtime: []string{"one", "two"},
+		Notify:  true,
+		Listen:  []uint16{8080, 9090},
 	}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(unitFile{})); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -51,8 +51,8 @@ Listen=9090
 func TestReadUnitRefuses(t *testing.T) {
 	for text, want := range map[string]string{
 		"[Service]\nUser=redis":                                  "no ExecStart=",
-		"[Service]\nExecStart=/bin/true\nRestart=always":         "Restart=always: a lab understands only",
-		"[Service]\nExecStart=/bin/true\nType=forking":           "Type=forking: a lab understands only",
+		"[Service]\nExecStart=/bin/true\nRestart=always":         "Restart=always: a lab does not understand it",
+		"[Service]\nExecStart=/bin/true\nType=forking":           "Type=forking: a lab does not understand it",
 		"[Service]\nExecStart=true":                              "absolute path",
 		"[Service]\nExecStart=-/bin/true":                        "absolute path",
 		"[Service]\nExecStart=/bin/true\nExecStart=/bin/true":    "write one ExecStart=",
@@ -60,7 +60,7 @@ func TestReadUnitRefuses(t *testing.T) {
 		"[Service]\nExecStart=/bin/echo %n":                      "% stands alone",
 		"[Service]\nExecStart=/bin/echo 'a":                      "' is not closed",
 		"[Service]\nExecStart=/bin/true\n[X-Lab]\nListen=http":   "not a port",
-		"[Socket]\nListenStream=1\n[Service]\nExecStart=/bin/sh": "a lab understands only",
+		"[Socket]\nListenStream=1\n[Service]\nExecStart=/bin/sh": "a lab does not understand it",
 	} {
 		_, err := readUnit(writeUnit(t, text))
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -13,35 +11,28 @@ import (
 
 // list shows all labs of the machine.
 func (p *program) list(_ context.Context, args []string) error {
-	if _, err := p.parse(flag.NewFlagSet("list", flag.ContinueOnError), args); err != nil {
+	if _, err := p.parse(p.flags(), args); err != nil {
 		return err
 	}
-	names, err := lab.Names()
+	labs, err := openAll()
 	if err != nil {
 		return err
 	}
 	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "LAB\tSTATE\tHOSTS\tDIR")
-	for _, name := range names {
-		l, err := lab.Open(name)
-		if errors.Is(err, lab.ErrNotFound) {
-			continue // ended meanwhile
-		}
-		if err != nil {
-			return err
-		}
+	for _, l := range labs {
 		state := "up"
 		if !l.Alive() {
 			state = "dead"
 		}
-		fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", name, state, len(l.Hosts()), l.Dir())
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\n", l.Name(), state, len(l.Hosts()), l.Dir())
 	}
 	return table.Flush()
 }
 
 // status shows what runs on the hosts of a lab.
 func (p *program) status(_ context.Context, args []string) error {
-	if _, err := p.parse(flag.NewFlagSet("status", flag.ContinueOnError), args); err != nil {
+	if _, err := p.parse(p.flags(), args); err != nil {
 		return err
 	}
 	l, err := p.open()
@@ -55,12 +46,22 @@ func (p *program) status(_ context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		addresses := strings.Trim(fmt.Sprint(host.Addresses()), "[]")
-		if len(units) == 0 {
-			fmt.Fprintf(table, "%s\t%s\t-\t-\n", host.Name(), addresses)
+		ended, err := host.Ended()
+		if err != nil {
+			return err
+		}
+		row := func(unit, processes string) {
+			addresses := strings.Trim(fmt.Sprint(host.Addresses()), "[]")
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", host.Name(), addresses, unit, processes)
 		}
 		for _, unit := range units {
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", host.Name(), addresses, unit.Name, strings.Trim(fmt.Sprint(unit.PIDs), "[]"))
+			row(unit.Name, strings.Trim(fmt.Sprint(unit.PIDs), "[]"))
+		}
+		for _, unit := range ended {
+			row(unit.Name, fmt.Sprintf("dead, %s: meshlab logs %s %s", unit.How, host.Name(), unit.Name))
+		}
+		if len(units)+len(ended) == 0 {
+			row("-", "-")
 		}
 	}
 	return table.Flush()
@@ -68,7 +69,7 @@ func (p *program) status(_ context.Context, args []string) error {
 
 // queries shows what the resolver was asked.
 func (p *program) queries(_ context.Context, args []string) error {
-	if _, err := p.parse(flag.NewFlagSet("queries", flag.ContinueOnError), args); err != nil {
+	if _, err := p.parse(p.flags(), args); err != nil {
 		return err
 	}
 	l, err := p.open()

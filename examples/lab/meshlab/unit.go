@@ -3,19 +3,21 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
+
+	"github.com/meshd/meshd/examples/lab"
 )
 
 // exec runs a command on a host, with the streams of meshlab.
 func (p *program) exec(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("exec", flag.ContinueOnError)
-	unit := flags.String("unit", "", "run in the cgroup of this `unit`; default: a login session, which is of no service")
+	flags := p.flags()
+	unit := flags.String("unit", "", "run in the cgroup of the unit `U`; default: a login session, which is of no service")
 	values, err := p.parse(flags, args, "HOST", "CMD...")
 	if err != nil {
 		return err
@@ -24,7 +26,13 @@ func (p *program) exec(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := p.warnOfUnit(host, *unit); err != nil {
+		return err
+	}
 	cmd := host.Command(ctx, *unit, values[1:]...)
+	if *unit == "" {
+		cmd.Dir = "/root" // where a login begins
+	}
 	// The terminal sends an interrupt to the command too, which may go on after it; meshlab stays as long as that.
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt)
@@ -35,9 +43,34 @@ func (p *program) exec(ctx context.Context, args []string) error {
 	return cmd.Run()
 }
 
+// warnOfUnit warns of a unit that the host has not: a mistyped name is that of no service.
+func (p *program) warnOfUnit(host *lab.Host, unit string) error {
+	files, err := host.UnitFiles()
+	if err != nil {
+		return err
+	}
+	if unit == "" || unit == meshdUnit || slices.Contains(files, unit) {
+		return nil
+	}
+	if running, err := runs(host, unit); running || err != nil {
+		return err
+	}
+	fmt.Fprintf(p.stderr, "meshlab: warning: %s has neither a unit file %s nor a unit of that name that runs\n", host.Name(), unit)
+	return nil
+}
+
+// runs says whether a unit has processes.
+func runs(host *lab.Host, unit string) (bool, error) {
+	units, err := host.Units()
+	return slices.ContainsFunc(units, func(u lab.UnitState) bool { return u.Name == unit }), err
+}
+
+// meshdUnit is the unit of meshd, which has no file.
+const meshdUnit = "meshd.service"
+
 // start starts a unit, which may be one whose file was written after the lab was made.
 func (p *program) start(ctx context.Context, args []string) error {
-	values, err := p.parse(flag.NewFlagSet("start", flag.ContinueOnError), args, "HOST", "UNIT")
+	values, err := p.parse(p.flags(), args, "HOST", "UNIT")
 	if err != nil {
 		return err
 	}
@@ -45,17 +78,25 @@ func (p *program) start(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if values[1] == "meshd.service" {
+	return p.startUnit(ctx, host, values[1])
+}
+
+// startUnit starts a unit of a host and says so.
+func (p *program) startUnit(ctx context.Context, host *lab.Host, unit string) (err error) {
+	if unit == meshdUnit {
 		_, err = host.StartMeshd(ctx)
 	} else {
-		_, err = host.Start(ctx, values[1])
+		_, err = host.Start(ctx, unit)
+	}
+	if err == nil {
+		fmt.Fprintf(p.stdout, "%s: started %s\n", host.Name(), unit)
 	}
 	return err
 }
 
 // stop stops a unit.
 func (p *program) stop(_ context.Context, args []string) error {
-	values, err := p.parse(flag.NewFlagSet("stop", flag.ContinueOnError), args, "HOST", "UNIT")
+	values, err := p.parse(p.flags(), args, "HOST", "UNIT")
 	if err != nil {
 		return err
 	}
@@ -66,33 +107,9 @@ func (p *program) stop(_ context.Context, args []string) error {
 	return host.Stop(values[1])
 }
 
-// sync brings a configuration that was edited in the folder of the lab to every host.
-func (p *program) sync(ctx context.Context, args []string) error {
-	if _, err := p.parse(flag.NewFlagSet("sync", flag.ContinueOnError), args); err != nil {
-		return err
-	}
-	l, err := p.open()
-	if err != nil {
-		return err
-	}
-	var failed []error
-	for _, host := range l.Hosts() {
-		if err := host.CopyConfiguration(); err != nil {
-			return err
-		}
-		fmt.Fprintf(p.stdout, "%s# meshctl reload\n", host.Name())
-		reload := host.Command(ctx, "", "meshctl", "reload")
-		reload.Stdout, reload.Stderr = p.stdout, p.stderr
-		if err := reload.Run(); err != nil {
-			failed = append(failed, fmt.Errorf("reload meshd on host %s: %w", host.Name(), err))
-		}
-	}
-	return errors.Join(failed...)
-}
-
 // logs shows what a unit has written since the lab is up.
 func (p *program) logs(_ context.Context, args []string) error {
-	values, err := p.parse(flag.NewFlagSet("logs", flag.ContinueOnError), args, "HOST", "UNIT")
+	values, err := p.parse(p.flags(), args, "HOST", "UNIT")
 	if err != nil {
 		return err
 	}

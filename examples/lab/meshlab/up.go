@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,9 +14,9 @@ import (
 
 // up makes a lab and leaves it running.
 func (p *program) up(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("up", flag.ContinueOnError)
-	meshd := flags.String("meshd", "", "the meshd `binary`; default: the one beside meshlab, else the one in PATH")
-	name := flags.String("name", "", "name of the lab; default: a name that is not in use")
+	flags := p.flags()
+	meshd := flags.String("meshd", "", "the meshd `BINARY`; default: the one beside meshlab, else the one in PATH")
+	name := flags.String("name", p.lab, "`NAME` of the lab; default: a name that is not in use")
 	noMeshd := flags.Bool("no-meshd", false, "do not start meshd, to see what the applications do without it")
 	values, err := p.parse(flags, args, "DIR")
 	if err != nil {
@@ -55,10 +54,9 @@ func (p *program) startAll(ctx context.Context, l *lab.Lab, meshd bool) error {
 		if !meshd {
 			break
 		}
-		if _, err := host.StartMeshd(ctx); err != nil {
+		if err := p.startUnit(ctx, host, meshdUnit); err != nil {
 			return err
 		}
-		fmt.Fprintf(p.stdout, "%s: started meshd.service\n", host.Name())
 	}
 	for _, host := range append(l.Hosts(), l.Host(lab.Outside)) {
 		units, err := host.UnitFiles()
@@ -66,10 +64,9 @@ func (p *program) startAll(ctx context.Context, l *lab.Lab, meshd bool) error {
 			return err
 		}
 		for _, unit := range units {
-			if _, err := host.Start(ctx, unit); err != nil {
+			if err := p.startUnit(ctx, host, unit); err != nil {
 				return err
 			}
-			fmt.Fprintf(p.stdout, "%s: started %s\n", host.Name(), unit)
 		}
 	}
 	return nil
@@ -93,7 +90,7 @@ func findMeshd() (string, error) {
 
 // down ends a lab, or all of them.
 func (p *program) down(_ context.Context, args []string) error {
-	flags := flag.NewFlagSet("down", flag.ContinueOnError)
+	flags := p.flags()
 	all := flags.Bool("all", false, "end all labs of this machine")
 	if _, err := p.parse(flags, args); err != nil {
 		return err
@@ -105,20 +102,13 @@ func (p *program) down(_ context.Context, args []string) error {
 		}
 		return l.Down()
 	}
-	names, err := lab.Names()
+	labs, err := openAll()
 	if err != nil {
 		return err
 	}
 	var failed []error
-	for _, name := range names {
-		l, err := lab.Open(name)
-		if errors.Is(err, lab.ErrNotFound) {
-			continue // ended meanwhile
-		}
-		if err == nil {
-			err = l.Down()
-		}
-		failed = append(failed, err)
+	for _, l := range labs {
+		failed = append(failed, l.Down())
 	}
 	return errors.Join(failed...)
 }
