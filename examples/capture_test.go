@@ -5,12 +5,15 @@ import (
 	"net/netip"
 	"os/user"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/control"
 )
 
 func TestRefusals(t *testing.T) {
@@ -48,6 +51,14 @@ func TestRefusals(t *testing.T) {
 	}
 	if n := one.opened(t); n != 0 {
 		t.Errorf("meshd was handed %v connections, want none", n)
+	}
+	// Nothing but the status tells a person why.
+	want := []control.Refusal{
+		{Destination: "empty.mesh:80", Reason: control.RefusedEmpty, Count: 2},
+		{Destination: "hello.mesh:81", Reason: control.RefusedPort, Count: 2},
+	}
+	if got := one.status(t).Refused; !slices.Equal(got, want) {
+		t.Errorf("refused %v, want %v", got, want)
 	}
 }
 
@@ -105,31 +116,62 @@ func TestWhatIsCaptured(t *testing.T) {
 // caller says who calls the cache. What is empty stands for a session, and for root.
 type caller struct{ unit, user string }
 
-func TestExclusions(t *testing.T) {
-	t.Parallel()
-	one, _, _ := startMesh(t)
+// captureRule is a capture block, and who is then connected straight and who by meshd.
+type captureRule struct {
+	name, capture    string
+	direct, captured []caller
+}
+
+func captureRules(cache string) []captureRule {
 	web, session := caller{unit: "web.service"}, caller{}
-	for _, test := range []struct {
-		name, capture string
-		direct        []caller
-		captured      []caller
-	}{
+	return []captureRule{
 		{"exclude units", "exclude {\n  units = [\"we*.service\"]\n}", []caller{web}, []caller{session}},
 		{"exclude users", "exclude {\n  users = [\"nobody\"]\n}", []caller{{user: "nobody"}}, []caller{web, session}},
+		{"exclude the user of meshd", "exclude {\n  users = [\"root\"]\n}", []caller{web, session}, []caller{{user: "nobody"}}},
 		{"exclude ports", "exclude {\n  ports = [6379]\n}", []caller{web, session}, nil},
-		{"exclude cidrs", "exclude {\n  cidrs = [\"" + one.virtual(t, "cache", 4) + "/32\"]\n}", []caller{web, session}, nil},
+		{"exclude cidrs", "exclude {\n  cidrs = [\"" + cache + "/32\"]\n}", []caller{web, session}, nil},
+		{"exclude all that is virtual", "exclude {\n  cidrs = [\"244.0.0.0/6\"]\n}", []caller{web, session}, nil},
 		{"include units", "include {\n  units = [\"web.service\"]\n}", []caller{session}, []caller{web}},
 		{"mode off", "mode = \"off\"", []caller{web, session}, nil},
 		{"no rule", "", nil, []caller{web, session, {user: "nobody"}}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			rewrite(nodeFile, strings.Replace(one.read(t, nodeFile), captureBlock, "capture {\n"+test.capture+"\n}", 1))(t, one)
+	}
+}
+
+func (r captureRule) write(t *testing.T, h host) {
+	t.Helper()
+	rewrite(nodeFile, strings.Replace(h.read(t, nodeFile), captureBlock, "capture {\n"+r.capture+"\n}", 1))(t, h)
+}
+
+func TestExclusions(t *testing.T) {
+	t.Parallel()
+	one, _, _ := startMesh(t)
+	for _, rule := range captureRules(one.virtual(t, "cache", 4)) {
+		t.Run(rule.name, func(t *testing.T) {
+			rule.write(t, one)
 			one.run(t, "", "meshctl", "reload")
-			for _, c := range test.direct {
+			for _, c := range rule.direct {
 				testCaller(t, one, c, false)
 			}
-			for _, c := range test.captured {
+			for _, c := range rule.captured {
 				testCaller(t, one, c, true)
+			}
+		})
+	}
+}
+
+// TestStartWithExclusions wants meshd to start, and to find itself well, whatever it has to leave alone.
+func TestStartWithExclusions(t *testing.T) {
+	t.Parallel()
+	one, _, daemon := startMesh(t)
+	for _, rule := range captureRules(one.virtual(t, "cache", 4)) {
+		t.Run(rule.name, func(t *testing.T) {
+			if err := daemon.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			rule.write(t, one)
+			daemon = one.startMeshd(t)
+			if s := one.status(t); s.State != control.StateReady {
+				t.Errorf("state %s, problems %v", s.State, s.Problems)
 			}
 		})
 	}

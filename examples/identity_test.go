@@ -3,6 +3,7 @@ package examples_test
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -84,6 +85,25 @@ func TestShortLived(t *testing.T) {
 	}
 	if n := one.event(t, "flow_lost"); n != 0 {
 		t.Errorf("the kernel lost %v flows", n)
+	}
+}
+
+// TestIdentityIsNotShed has a process of web connect from a cgroup of its own making that is gone when meshd looks.
+func TestIdentityIsNotShed(t *testing.T) {
+	t.Parallel()
+	one, _, daemon := startMesh(t)
+	virtual := one.virtual(t, "hello", 4)
+	signal(t, daemon, syscall.SIGSTOP) // for much less than the kernel takes for dead
+	one.run(t, "web.service/gone", "bash", "-c", "exec 3<>/dev/tcp/"+virtual+"/80")
+	if err := os.Remove(one.UnitCgroup("web.service/gone")); err != nil {
+		t.Fatal(err)
+	}
+	signal(t, daemon, syscall.SIGCONT)
+	eventually(t, "the connection is known as one of web", func() bool {
+		return one.metric(t, `meshd_connections_opened_total{destination="hello",source="web"}`) == 1
+	})
+	if n := one.metric(t, `meshd_connections_opened_total{destination="hello",source="host:app-1"}`); n != 0 {
+		t.Errorf("%v connections have the identity of the host", n)
 	}
 }
 
