@@ -32,7 +32,7 @@ const (
 	ResultAnswered       = "answered"        // by meshd, with a record
 	ResultNegative       = "negative"        // by meshd, without one: no such name, or no such record of the name
 	ResultForwarded      = "forwarded"       // the resolver's answer was passed back
-	ResultOverflow       = "overflow"        // too many in flight: UDP dropped, TCP answered SERVFAIL, connection closed
+	ResultOverflow       = "overflow"        // shed for a newer one: UDP unanswered, TCP answered SERVFAIL, connection closed
 	ResultUpstreamFailed = "upstream-failed" // the resolver refused, or gave no answer in time
 	ResultMalformed      = "malformed"       // not a query at all: dropped
 )
@@ -68,7 +68,8 @@ type Config struct {
 	// Observe is told the result of every query, from many goroutines at once; nil means that nobody asks.
 	Observe func(result string)
 
-	// MaxInflight bounds the queries that wait for a resolver, of all bindings together; 0 means 1024.
+	// MaxInflight bounds the queries that wait for a resolver, of all bindings together; 0 means 1024. At the bound the
+	// query that has waited longest is shed for the next one.
 	//
 	// One binding gets at most as much room as it leaves free, alone so half of it: a resolver that is dead holds each
 	// query until its timeout, and must not take the room of the next one in resolv.conf.
@@ -87,10 +88,10 @@ type Binding struct {
 
 // Server answers the queries of any number of bindings.
 type Server struct {
-	cfg   Config
-	log   *slog.Logger
-	room  *room
-	conns chan struct{} // holds one token per TCP connection of a client
+	cfg     Config
+	log     *slog.Logger
+	room    *room
+	streams *streams
 }
 
 // New returns a server that waits for its bindings.
@@ -115,10 +116,10 @@ func New(cfg Config) (*Server, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Server{
-		cfg:   cfg,
-		log:   log,
-		room:  &room{free: cfg.MaxInflight},
-		conns: make(chan struct{}, maxConns),
+		cfg:     cfg,
+		log:     log,
+		room:    &room{free: cfg.MaxInflight},
+		streams: &streams{max: maxConns},
 	}, nil
 }
 
@@ -166,8 +167,15 @@ func (f *front) setDeadlines(t time.Time) {
 	f.TCP.SetDeadline(t)
 }
 
-// expire gives conn d to finish and, once ctx has ended, no more than lastCall. Stop it when conn has finished.
+// expire gives conn d to finish and, once ctx has ended, no more than lastCall, or nothing when the query was shed. Stop
+// it when conn has finished.
 func expire(ctx context.Context, conn net.Conn, d time.Duration) (stop func() bool) {
 	conn.SetDeadline(time.Now().Add(d))
-	return context.AfterFunc(ctx, func() { conn.SetDeadline(time.Now().Add(lastCall)) })
+	return context.AfterFunc(ctx, func() {
+		if wasShed(ctx) {
+			conn.SetDeadline(longAgo)
+			return
+		}
+		conn.SetDeadline(time.Now().Add(lastCall))
+	})
 }

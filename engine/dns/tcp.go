@@ -35,54 +35,34 @@ func (f *front) serveTCP(ctx context.Context, accept func() (net.Conn, error)) e
 			return err
 		}
 		errs = pause{}
-		select {
-		case f.conns <- struct{}{}:
-			conns.Go(func() {
-				defer func() { <-f.conns }()
-				f.serveConn(ctx, conn)
-			})
-		default:
-			conn.Close()
-			f.cfg.Observe(ResultOverflow)
-		}
-	}
-}
-
-// stream is a client's connection, on which answers may leave in another order than the queries came (RFC 7766).
-type stream struct {
-	conn net.Conn
-	mu   sync.Mutex // held while a message is written
-	end  func()     // stops the reading of queries
-}
-
-// write sends a message that starts with its prefix.
-func (c *stream) write(framed []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if _, err := c.conn.Write(framed); err != nil {
-		c.conn.Close() // half a message may be out: nothing can follow it, and who waits to write learns so at once
+		ctx, c := f.streams.enter(ctx, conn)
+		conns.Go(func() {
+			defer c.leave()
+			f.serveConn(ctx, c)
+			if wasShed(ctx) {
+				f.cfg.Observe(ResultOverflow)
+			}
+		})
 	}
 }
 
 // serveConn answers the queries of a connection until the client or ctx ends it, or it is idle. Queries in flight are
 // still answered then: a client may have closed only its own direction.
-func (f *front) serveConn(ctx context.Context, conn net.Conn) {
-	defer conn.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(longAgo) })()
-	c := &stream{conn: conn, end: cancel}
+func (f *front) serveConn(ctx context.Context, c *stream) {
+	defer c.conn.Close()
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(reading, func() { c.conn.SetReadDeadline(longAgo) })()
 	var forwards sync.WaitGroup
 	defer forwards.Wait()
 	slots := make(chan struct{}, maxPipelined)
 	for {
 		slots <- struct{}{}
-		conn.SetReadDeadline(time.Now().Add(idleTimeout))
-		if ctx.Err() != nil { // after the deadline was set, as the end of ctx sets it too
+		c.conn.SetReadDeadline(time.Now().Add(idleTimeout))
+		if reading.Err() != nil { // after the deadline was set, as the end of reading sets it too
 			return
 		}
-		buf, n, err := readMessage(conn)
+		buf, n, err := readMessage(c.conn)
 		if err != nil {
 			return
 		}
@@ -91,10 +71,16 @@ func (f *front) serveConn(ctx context.Context, conn net.Conn) {
 			f.cfg.Observe(ResultMalformed)
 			return // nothing that follows can be trusted to be a message
 		}
+		c.begin()
 		forwards.Go(func() {
 			defer func() { <-slots }()
+			defer c.done()
 			defer give(buf)
-			f.cfg.Observe(f.respond(ctx, c, &q, (*buf)[:n]))
+			result := f.respond(ctx, c, &q, (*buf)[:n])
+			f.cfg.Observe(result)
+			if q.transfer() && result == ResultForwarded {
+				stop() // the resolver has ended its connection, so the client's ends
+			}
 		})
 	}
 }
@@ -105,19 +91,10 @@ func (f *front) respond(ctx context.Context, c *stream, q *query, framed []byte)
 	defer give(buf)
 	out := (*buf)[:prefixSize]
 	reply, result := f.answer(out, q)
-	switch {
-	case result != "":
-	case !f.lane.enter():
-		result = ResultOverflow
-		reply = q.failure(out)
-	default:
-		defer f.lane.leave()
-		err := f.relay(ctx, c, q, framed)
-		if err == nil {
-			return ResultForwarded
+	if result == "" {
+		if result = f.forwardTCP(ctx, c, q, framed); result == ResultForwarded {
+			return result
 		}
-		f.log.Debug("dns query not forwarded", "network", "tcp", "error", err)
-		result = ResultUpstreamFailed
 		reply = q.failure(out)
 	}
 	if len(reply) > prefixSize {
@@ -127,48 +104,85 @@ func (f *front) respond(ctx context.Context, c *stream, q *query, framed []byte)
 	return result
 }
 
+// forwardTCP asks the resolver and passes the answer back. With any result but forwarded the client still waits for one.
+func (f *front) forwardTCP(ctx context.Context, c *stream, q *query, framed []byte) (result string) {
+	ctx, leave, ok := f.lane.enter(ctx)
+	if !ok {
+		return ResultOverflow
+	}
+	defer leave()
+	err := f.relay(ctx, leave, c, q, framed)
+	switch {
+	case err == nil:
+		return ResultForwarded
+	case wasShed(ctx):
+		return ResultOverflow
+	}
+	f.log.Debug("dns query not forwarded", "network", "tcp", "error", err)
+	return ResultUpstreamFailed
+}
+
 var errNoAnswer = errors.New("the resolver sent something else than an answer to the query")
 
 // relay asks the resolver over a connection of its own and passes the answer back.
-func (f *front) relay(ctx context.Context, c *stream, q *query, framed []byte) error {
+func (f *front) relay(ctx context.Context, leave func(), c *stream, q *query, framed []byte) error {
 	dialer := net.Dialer{Timeout: f.cfg.Timeout}
 	conn, err := dialer.DialContext(ctx, "tcp", f.Resolver.String())
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	defer expire(ctx, conn, f.cfg.Timeout)()
-	if _, err := conn.Write(framed); err != nil {
-		return err
-	}
-	if err := relayMessage(c, conn, q.answeredBy); err != nil || !q.transfer() {
-		return err
-	}
-	// A zone transfer goes on for as many messages as it takes, and only who reads the records knows which is the last.
-	// So the connection ends when the resolver ends its own: the client then sees what it would see without us.
-	for ctx.Err() == nil {
-		stop := expire(ctx, conn, f.cfg.Timeout)
-		err := relayMessage(c, conn, func([]byte) bool { return true })
-		stop()
-		if err != nil {
-			break
-		}
-	}
-	c.end()
-	return nil
-}
-
-// relayMessage passes one message on as it is, if it is wanted.
-func relayMessage(c *stream, from io.Reader, wanted func(msg []byte) bool) error {
-	buf, n, err := readMessage(from)
+	buf, n, err := f.exchangeTCP(ctx, conn, framed)
 	if err != nil {
 		return err
 	}
 	defer give(buf)
-	if !wanted((*buf)[prefixSize:n]) {
+	if !q.answeredBy((*buf)[prefixSize:n]) {
 		return errNoAnswer
 	}
+	if q.transfer() {
+		return f.relayTransfer(ctx, c, (*buf)[:n], conn)
+	}
+	conn.Close()
+	leave() // a client that does not read must not hold a place
 	c.write((*buf)[:n])
+	return nil
+}
+
+// exchangeTCP sends a query and reads the first message that comes back. Give the buffer back.
+func (f *front) exchangeTCP(ctx context.Context, conn net.Conn, framed []byte) (buf *[]byte, n int, err error) {
+	defer expire(ctx, conn, f.cfg.Timeout)()
+	if _, err := conn.Write(framed); err != nil {
+		return nil, 0, err
+	}
+	return readMessage(conn)
+}
+
+// relayTransfer passes on the first message of a zone transfer and those that follow it.
+//
+// It goes on for as many messages as it takes, and only who reads the records knows which is the last. So it ends when
+// the resolver ends its connection, upon which the client's ends too: the client sees what it would see without us.
+func (f *front) relayTransfer(ctx context.Context, c *stream, first []byte, conn net.Conn) error {
+	// A client that does not read holds a place here. Half a transfer is worth nothing, so shedding it ends the stream.
+	defer context.AfterFunc(ctx, func() {
+		if wasShed(ctx) {
+			c.conn.Close()
+		}
+	})()
+	c.write(first)
+	for ctx.Err() == nil {
+		stop := expire(ctx, conn, f.cfg.Timeout)
+		buf, n, err := readMessage(conn)
+		stop()
+		if err != nil {
+			break
+		}
+		c.write((*buf)[:n])
+		give(buf)
+	}
+	if wasShed(ctx) {
+		return errShed
+	}
 	return nil
 }
 

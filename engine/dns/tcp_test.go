@@ -131,17 +131,6 @@ func TestMalformedEndsConnection(t *testing.T) {
 	r.want(t, ResultMalformed)
 }
 
-func TestConnectionsAreBounded(t *testing.T) {
-	r := start(t, Config{}, startResolver(t, loopback4, nobody(t)))
-	for range maxConns {
-		r.server.conns <- struct{}{}
-	}
-	wantClosed(t, r.dial(t, "tcp"))
-	r.want(t, ResultOverflow)
-	<-r.server.conns
-	checkRecords(t, unpack(t, ask(t, r.dial(t, "tcp"), pack(t, "billing.mesh.", dnsmessage.TypeA))), "244.1.2.3")
-}
-
 // pipeListener accepts, after a few errors, the one connection that it has.
 func pipeListener(ctx context.Context, conn net.Conn) func() (net.Conn, error) {
 	calls := 0
@@ -201,7 +190,9 @@ func TestClientThatDoesNotReadEnds(t *testing.T) {
 		s := newServer(t, Config{})
 		f := &front{Server: s, lane: lane{room: s.room}, log: s.log}
 		ended := make(chan struct{})
-		go func() { f.serveConn(t.Context(), server); close(ended) }()
+		ctx, c := s.streams.enter(t.Context(), server)
+		defer c.leave()
+		go func() { f.serveConn(ctx, c); close(ended) }()
 		client.Write(frame(pack(t, "billing.mesh.", dnsmessage.TypeA)))
 		<-ended
 	})

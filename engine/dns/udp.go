@@ -45,27 +45,31 @@ func (f *front) receive(ctx context.Context, msg, out []byte, client netip.AddrP
 		f.send(reply, client)
 		return result
 	}
-	if !f.lane.enter() {
+	ctx, leave, ok := f.lane.enter(ctx)
+	if !ok {
 		return ResultOverflow
 	}
-	f.forwardUDP(ctx, q, msg, client)
+	f.forwardUDP(ctx, leave, q, msg, client)
 	return ""
 }
 
-// forwardUDP asks the resolver, in a goroutine of its own, and passes the answer back.
-func (f *front) forwardUDP(ctx context.Context, q query, msg []byte, client netip.AddrPort) {
+// forwardUDP asks the resolver, in a goroutine of its own, and passes the answer back. It leaves the lane at its end.
+func (f *front) forwardUDP(ctx context.Context, leave func(), q query, msg []byte, client netip.AddrPort) {
 	// One buffer serves for the query and then for its answer. An answer that is larger than the client announced to
 	// take would be cut by the client's own buffer too.
 	buf := take(max(len(msg), q.payload, bufferSize))
 	size := copy(*buf, msg)
 	f.forwards.Go(func() {
-		defer f.lane.leave()
+		defer leave()
 		defer give(buf)
 		n, err := f.exchangeUDP(ctx, &q, *buf, size)
 		switch {
 		case err == nil:
 			f.send((*buf)[:n], client)
 			f.cfg.Observe(ResultForwarded)
+			return
+		case wasShed(ctx):
+			f.cfg.Observe(ResultOverflow)
 			return
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			// Silence is passed on as silence: the client has its own timeout and its own number of tries.

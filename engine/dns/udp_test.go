@@ -150,58 +150,6 @@ func TestMalformedIsDropped(t *testing.T) {
 	}
 }
 
-func TestFloodIsShed(t *testing.T) {
-	const inflight, sent = 4, 40
-	asked, release := make(chan struct{}, sent), make(chan struct{})
-	resolver, _ := listen(t, loopback4)
-	go func() { // not a fake resolver: that deals with one query after the other
-		buf := make([]byte, maxMessage)
-		var held []func()
-		for {
-			n, from, err := resolver.ReadFromUDPAddrPort(buf)
-			if err != nil {
-				return
-			}
-			answer := asAnswer(buf[:n])
-			held = append(held, func() { resolver.WriteToUDPAddrPort(answer, from) })
-			asked <- struct{}{}
-			if len(held) >= inflight {
-				<-release
-				for _, answer := range held {
-					answer()
-				}
-				held = nil
-			}
-		}
-	}()
-	r := start(t, Config{MaxInflight: 2 * inflight}, resolver.LocalAddr().(*net.UDPAddr).AddrPort())
-	c := r.dial(t, "udp")
-	for id := range uint16(sent) {
-		send(t, c, pack(t, "example.com.", dnsmessage.TypeA, withID(id)))
-	}
-	for range sent - inflight {
-		r.want(t, ResultOverflow)
-	}
-	for range inflight {
-		<-asked
-	}
-	// What is ours to answer needs no room.
-	if m := unpack(t, ask(t, c, pack(t, "billing.mesh.", dnsmessage.TypeA))); len(m.Answers) != 1 {
-		t.Errorf("got %v, want an address while forwards are at their bound", m.GoString())
-	}
-	r.want(t, ResultAnswered)
-	// By TCP a client waits for an answer and gets one.
-	if m := unpack(t, ask(t, r.dial(t, "tcp"), pack(t, "example.com.", dnsmessage.TypeA))); m.RCode != dnsmessage.RCodeServerFailure {
-		t.Errorf("got %v, want SERVFAIL", m.GoString())
-	}
-	r.want(t, ResultOverflow)
-	close(release)
-	for range inflight {
-		receive(t, c)
-		r.want(t, ResultForwarded)
-	}
-}
-
 func TestStopLetsQueriesEnd(t *testing.T) {
 	query := pack(t, "example.com.", dnsmessage.TypeA)
 	for _, network := range []string{"udp", "tcp"} {
