@@ -132,7 +132,7 @@ func (k *Kernel) Adopted() bool { return k.adopted }
 // attach builds a complete folder of pins beside the one in use and then takes its place.
 func (k *Kernel) attach() (err error) {
 	fresh := filepath.Join(k.cfg.Dir, stagingDir)
-	if err := errors.Join(os.RemoveAll(fresh), os.MkdirAll(fresh, 0o700)); err != nil {
+	if err := errors.Join(unpin(fresh), os.MkdirAll(fresh, 0o700)); err != nil { // of a start that died in here
 		return fmt.Errorf("make folder of pins: %w", err)
 	}
 	made := attachment{links: map[string]link.Link{}, whole: true}
@@ -315,9 +315,14 @@ func Leftover(dir string) (fail mesh.FailMode, found bool, err error) {
 // Withdraw detaches the programs and removes their pins: the way back when a start fails after Commit, and what
 // `meshctl cleanup` does.
 func Withdraw(dir string) error {
+	return errors.Join(unpin(filepath.Join(dir, pinVersion)), unpin(filepath.Join(dir, stagingDir)), removeEmpty(dir))
+}
+
+// unpin removes a folder of pins, after it has detached the links: their pins alone would end them some time later.
+func unpin(dir string) error {
 	var errs []error
 	for name := range (&meshObjects{}).hooks() {
-		l, err := link.LoadPinnedLink(filepath.Join(dir, pinVersion, pinName(name)), nil)
+		l, err := link.LoadPinnedLink(filepath.Join(dir, pinName(name)), nil)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -326,8 +331,7 @@ func Withdraw(dir string) error {
 		}
 		errs = append(errs, err)
 	}
-	errs = append(errs, os.RemoveAll(filepath.Join(dir, pinVersion)), os.RemoveAll(filepath.Join(dir, stagingDir)), removeEmpty(dir))
-	return errors.Join(errs...)
+	return errors.Join(append(errs, os.RemoveAll(dir))...)
 }
 
 func removeEmpty(dir string) error {

@@ -298,7 +298,8 @@ func (b *bench) startDialer(name string, uid uint32) *dialer {
 	exe := filepath.Join(b.t.TempDir(), "dialer") // where other users may read it
 	copyTo(b.t, exe)
 	cmd := exec.Command(exe)
-	cmd.Env = []string{dialerEnv + "=1", "GORACE=atexit_sleep_ms=0"}
+	// No preemption by signals: they interrupt calls on sockets that have a time limit.
+	cmd.Env = []string{dialerEnv + "=1", "GORACE=atexit_sleep_ms=0", "GODEBUG=asyncpreemptoff=1"}
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(folder.Fd()), Credential: &syscall.Credential{Uid: uid, Gid: uid}}
 	in, err := cmd.StdinPipe()

@@ -168,6 +168,23 @@ func TestWithdrawDetaches(t *testing.T) {
 	}
 }
 
+// TestStagedPinsAreDetached has a start die after it has pinned its links and before it published them.
+func TestStagedPinsAreDetached(t *testing.T) {
+	b, k, _, d := committed(t)
+	if err := k.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(b.dir, pinVersion), filepath.Join(b.dir, stagingDir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Withdraw(b.dir); err != nil {
+		t.Fatal(err)
+	}
+	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{virtual}}); r.Errno != int(syscall.ECONNREFUSED) || r.Reply != "" {
+		t.Errorf("after Withdraw: %+v", r)
+	}
+}
+
 func TestCgroupChanged(t *testing.T) {
 	b, k, l, d := committed(t)
 	if err := k.Close(); err != nil {
