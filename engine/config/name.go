@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+
+	"github.com/agext/levenshtein"
 )
 
 // Longest names in DNS, in bytes.
@@ -85,7 +87,7 @@ func didYouMean[V any](unknown string, declared map[string]V) string {
 	var nearest []string
 	least := 2
 	for _, name := range slices.Sorted(maps.Keys(declared)) {
-		d := distance(unknown, name)
+		d := levenshtein.Distance(unknown, name, nil)
 		if d > least || d >= len(name) {
 			continue
 		}
@@ -114,25 +116,4 @@ func alternatives(words []string) string {
 		text += strconv.Quote(w)
 	}
 	return text
-}
-
-// distance returns the number of bytes to insert, remove or replace that turn one name into the other.
-func distance(from, to string) int {
-	row := make([]int, len(to)+1) // distances of a beginning of from to each beginning of to
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(from) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(to) {
-			replace := diagonal
-			if from[i] != to[j] {
-				replace++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(to)]
 }
