@@ -8,7 +8,9 @@ SHELL := bash
 BIN := $(if $(filter-out $(shell go env GOHOSTARCH 2>/dev/null),$(GOARCH)),bin/linux-$(GOARCH),bin)
 
 # The race detector needs a C compiler; the others are the programs that the examples and the tests run.
-PACKAGES := ca-certificates curl dnsutils gcc git libc6-dev nginx python3 redis-server redis-tools util-linux
+PACKAGES := ca-certificates curl dnsutils gcc git haproxy iperf3 libc-ares-dev libc6-dev libmemcached-tools \
+	memcached musl-tools nginx nodejs openssh-server postgresql python3 python3-aiosmtpd redis-server redis-tools \
+	rsync strace util-linux wrk
 GEN_PACKAGES := clang-19 libbpf-dev linux-libc-dev llvm-19
 GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o
 
@@ -16,10 +18,10 @@ GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o
 WITHOUT_RACE = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' .)))
 GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 9m
 
-.PHONY: help deps deps-gen build demo lab test gen gen-check lint clean
+.PHONY: help deps deps-gen build demo lab test soak bench test-kernels gen gen-check lint clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 deps: ## install what building, testing and the lab need
 	@.ci/packages $(PACKAGES)
@@ -47,6 +49,18 @@ test: deps build ## run all tests, as root; a skipped test fails. The whole log 
 	go vet ./...
 	$(GO_TEST) -race ./... 2>&1 | tee build/test.log | awk -f .ci/test.awk
 	$(if $(WITHOUT_RACE),$(GO_TEST) $(WITHOUT_RACE) 2>&1 | tee -a build/test.log | awk -f .ci/test.awk)
+
+# In make test the same tests have numbers that only show that they work.
+SOAK_TESTS := ^Test(Integrity|IdleConnections|Restarts|ManyConnections|MixedLoad)$$
+SOAK := -bytes 1073741824 -pause 150s -restarts 50 -connections 200000 -mixed 30m
+soak: deps build ## what the tests of endurance do in small, in large, as root, for 45 minutes. SOAK='-mixed 3m': only that longer
+	MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -parallel 1 -timeout 2h ./examples -run '$(SOAK_TESTS)' $(SOAK)
+
+bench: deps build ## compare meshd with HAProxy and with no proxy, as root, for minutes; the results are build/bench.json too
+	@bin/meshbench -o build/bench.json
+
+test-kernels: ## run the tests of the kernel programs on Linux 6.1 and 6.12, in QEMU; KERNELS=6.1: on that one
+	@.ci/test-kernels
 
 gen: deps deps-gen ## compile the kernel programs and write their Go bindings
 	go generate ./bpf/...

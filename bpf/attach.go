@@ -28,6 +28,8 @@ var (
 	ErrIncompatible = errors.New("the pinned programs are of another release of meshd: meshctl cleanup, then start meshd again")
 	// ErrSuperseded says that a later meshd has taken over these programs.
 	ErrSuperseded = errors.New("another meshd has taken over the kernel programs of this host")
+	// ErrNoBPFFS says that there is no place for the pins, without which the programs end with meshd.
+	ErrNoBPFFS = errors.New("meshd pins its programs there")
 	// ErrNoFlow says that the kernel has no record of a connection.
 	ErrNoFlow = errors.New("the kernel has no record of this connection")
 )
@@ -112,6 +114,8 @@ func (k *Kernel) Commit() error {
 	if err := k.Beat(); err != nil {
 		return err
 	}
+	k.linking.Lock()
+	defer k.linking.Unlock()
 	publish := k.attach
 	if k.links.whole {
 		publish = k.update
@@ -119,11 +123,9 @@ func (k *Kernel) Commit() error {
 	if err := publish(); err != nil {
 		return err
 	}
-	k.settled.Enabled = 1
-	if err := k.objects.Cfg.Put(uint32(0), k.settled); err != nil {
-		return fmt.Errorf("enable programs: %w", err)
-	}
-	return nil
+	enabled := k.settled
+	enabled.Enabled = 1
+	return k.configure(enabled)
 }
 
 // Adopted says whether an earlier start had attached the programs already.
@@ -141,7 +143,7 @@ func (k *Kernel) attach() (err error) {
 			err = errors.Join(err, os.RemoveAll(fresh), made.detach())
 		}
 	}()
-	if err := k.pinMaps(fresh); err != nil {
+	if _, err := k.pinMaps(fresh); err != nil {
 		return err
 	}
 	// Two sets of our programs must never run for one socket, so the old links go before the new ones come.
@@ -151,9 +153,9 @@ func (k *Kernel) attach() (err error) {
 	k.links = attachment{}
 	hooks := k.objects.hooks()
 	for _, name := range slices.Sorted(maps.Keys(hooks)) {
-		l, err := link.AttachCgroup(link.CgroupOptions{Path: k.cfg.Cgroup, Attach: hooks[name].attach, Program: hooks[name].program})
+		l, err := k.attachOne(name, hooks[name])
 		if err != nil {
-			return attachError(name, k.cfg.Cgroup, err)
+			return err
 		}
 		made.links[name] = l
 		if err := l.Pin(filepath.Join(fresh, pinName(name))); err != nil {
@@ -167,15 +169,23 @@ func (k *Kernel) attach() (err error) {
 	return nil
 }
 
-func attachError(name, cgroup string, err error) error {
-	if errors.Is(err, unix.EPERM) {
-		return fmt.Errorf("attach %s to %s: %w: either CAP_NET_ADMIN is missing or an older tool holds this hook without sharing it (bpftool cgroup tree %s)", name, cgroup, err, cgroup)
+// attachOne attaches one program. The error of a tool in the way names its program.
+func (k *Kernel) attachOne(name string, h hook) (link.Link, error) {
+	l, err := link.AttachCgroup(link.CgroupOptions{Path: k.cfg.Cgroup, Attach: h.attach, Program: h.program})
+	switch {
+	case err == nil:
+		return l, nil
+	case errors.Is(err, unix.EPERM):
+		if others := describe(k.neighbours(h.attach, k.cfg.Cgroup)); others != "" {
+			return nil, fmt.Errorf("attach %s to %s: %w: %s does not share this hook: end the tool that it belongs to, or bpftool cgroup detach CGROUP %s id ID", name, k.cfg.Cgroup, err, others, name)
+		}
+		return nil, fmt.Errorf("attach %s to %s: %w: CAP_NET_ADMIN is missing", name, k.cfg.Cgroup, err)
 	}
-	return fmt.Errorf("attach %s to %s: %w", name, cgroup, err)
+	return nil, fmt.Errorf("attach %s to %s: %w", name, k.cfg.Cgroup, err)
 }
 
-// pinMaps pins the maps that are not pinned in a folder yet.
-func (k *Kernel) pinMaps(dir string) error {
+// pinMaps pins the maps that are not pinned in a folder yet, and returns how many those were.
+func (k *Kernel) pinMaps(dir string) (pinned int, err error) {
 	for name, m := range k.objects.byName() {
 		path := filepath.Join(dir, name)
 		if _, err := os.Stat(path); err == nil {
@@ -184,20 +194,21 @@ func (k *Kernel) pinMaps(dir string) error {
 		// A clone has no pin of its own yet; pinning the original would move its pin out of the folder in use.
 		clone, err := m.Clone()
 		if err != nil {
-			return fmt.Errorf("clone map %s: %w", name, err)
+			return pinned, fmt.Errorf("clone map %s: %w", name, err)
 		}
 		err = clone.Pin(path)
 		clone.Close()
 		if err != nil {
-			return fmt.Errorf("pin map %s: %w", name, err)
+			return pinned, fmt.Errorf("pin map %s: %w", name, err)
 		}
+		pinned++
 	}
-	return nil
+	return pinned, nil
 }
 
 // update exchanges the programs behind the links that exist: no connection finds a gap.
 func (k *Kernel) update() error {
-	if err := k.pinMaps(filepath.Join(k.cfg.Dir, pinVersion)); err != nil { // those that an earlier release did not have
+	if _, err := k.pinMaps(filepath.Join(k.cfg.Dir, pinVersion)); err != nil { // those that an earlier release did not have
 		return err
 	}
 	before := map[string]*ebpf.Program{}
@@ -211,6 +222,10 @@ func (k *Kernel) update() error {
 		old, err := programOf(l)
 		if err == nil {
 			before[name] = old
+		} else if errors.Is(err, unix.EPERM) {
+			err = nil // only CAP_SYS_ADMIN may open it; without it there is no way back for this one
+		}
+		if err == nil {
 			err = l.Update(hooks[name].program)
 		}
 		if err == nil {
@@ -236,6 +251,8 @@ func programOf(l link.Link) (*ebpf.Program, error) {
 // Attached counts the programs that are attached to the cgroup at this moment, and how many there should be.
 func (k *Kernel) Attached() (have, want int) {
 	id, _ := cgroupID(k.cfg.Cgroup)
+	k.linking.Lock()
+	defer k.linking.Unlock()
 	for _, l := range k.links.links {
 		info, err := l.Info()
 		if err == nil && info.Cgroup() != nil && info.Cgroup().CgroupId == id && id != 0 {

@@ -2,12 +2,14 @@ package bpf
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/features"
+	"golang.org/x/sys/unix"
 )
 
 // Feature is something of the kernel that meshd uses, and whether this kernel has it.
@@ -40,6 +42,11 @@ func Features() []Feature {
 			Without: "a refused connection fails with EPERM instead of ECONNREFUSED",
 			Err:     features.HaveProgramHelper(addr, asm.FnSetRetval),
 		},
+		{
+			Name:    "MPTCP sockets",
+			Without: "a program that connects by MPTCP and asks for its peer is told 127.0.0.1",
+			Err:     probeMPTCP(),
+		},
 	}
 }
 
@@ -47,3 +54,32 @@ func Features() []Feature {
 var haveSetRetval = sync.OnceValue(func() bool {
 	return features.HaveProgramHelper(ebpf.CGroupSockAddr, asm.FnSetRetval) == nil
 })
+
+// haveMPTCP says whether a hook can get from a subflow to its MPTCP socket.
+var haveMPTCP = sync.OnceValue(func() bool { return probeMPTCP() == nil })
+
+// probeMPTCP loads a program that calls the helper: a kernel that was built without MPTCP knows the helper, too, but not
+// what it returns.
+func probeMPTCP() error {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Type:       ebpf.CGroupSockAddr,
+		AttachType: ebpf.AttachCGroupInet4Connect,
+		License:    "GPL",
+		Instructions: asm.Instructions{
+			asm.LoadMem(asm.R1, asm.R1, 64, asm.DWord), // struct bpf_sock_addr, sk
+			asm.JNE.Imm(asm.R1, 0, "socket"),
+			asm.Mov.Imm(asm.R0, 1),
+			asm.Return(),
+			asm.FnSkcToMptcpSock.Call().WithSymbol("socket"),
+			asm.Mov.Imm(asm.R0, 1),
+			asm.Return(),
+		},
+	})
+	if errors.Is(err, unix.EINVAL) {
+		return fmt.Errorf("%w: %w", ebpf.ErrNotSupported, err)
+	}
+	if err != nil {
+		return err
+	}
+	return program.Close()
+}

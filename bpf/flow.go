@@ -1,6 +1,7 @@
 package bpf
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +27,7 @@ func (k *Kernel) Flow(client *net.TCPConn) (mesh.Flow, error) {
 		Addr:         addrOf(remote.AddrPort().Addr()),
 		Port:         networkOrder(uint16(remote.Port)),
 		ListenerPort: networkOrder(uint16(local.Port)),
+		ListenerHost: hostOf(local.AddrPort().Addr()),
 		Proto:        unix.IPPROTO_TCP,
 	}
 	var m meshMeta
@@ -43,4 +45,39 @@ func (k *Kernel) Flow(client *net.TCPConn) (mesh.Flow, error) {
 		UID:         m.Uid,
 		Netns:       m.Netns,
 	}, nil
+}
+
+// forgetFlows removes the records of connections that the meshd before was handed and never accepted. They are over when
+// its listeners are closed; those that the service manager has kept are still in their map, and so are their connections.
+func (k *Kernel) forgetFlows() error {
+	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} {
+		var cookie uint64
+		if err := k.objects.Listeners.Lookup(meshListenerKey{Netns: k.netns, Family: family}, &cookie); err == nil {
+			return nil
+		}
+	}
+	var key meshFlowKey
+	var value meshMeta
+	var over []meshFlowKey
+	all := k.objects.FlowOrig.Iterate()
+	for all.Next(&key, &value) {
+		if key.Netns == k.netns {
+			over = append(over, key)
+		}
+	}
+	if err := all.Err(); err != nil {
+		return fmt.Errorf("read flows: %w", err)
+	}
+	for _, key := range over {
+		if err := k.objects.FlowOrig.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return fmt.Errorf("remove flow: %w", err)
+		}
+	}
+	return nil
+}
+
+// hostOf returns the last two bytes of an address of the listener.
+func hostOf(a netip.Addr) uint16 {
+	b := a.As16()
+	return binary.BigEndian.Uint16(b[14:])
 }

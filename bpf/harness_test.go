@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -39,8 +40,11 @@ func TestMain(m *testing.M) {
 
 // dial is one call of a dialer.
 type dial struct {
-	Op     string // "tcp", "udp" (connected), "sendto" (unconnected, to every address of To), "bind"
-	V6     bool   // AF_INET6 socket; IPv4 addresses are dialled mapped
+	// "tcp"; "mptcp"; "udp" (connected); "sendto" (unconnected, to every address of To); "bind"; "connect", which is reset at
+	// once; "hold", which stays open until the dialer ends.
+	Op     string
+	V6     bool // AF_INET6 socket; IPv4 addresses are dialled mapped
+	V6Only bool
 	To     []netip.AddrPort
 	From   netip.AddrPort // bind to this address first, unless it is not valid
 	Device string         // bind to this device first
@@ -79,18 +83,29 @@ func serveDials(in io.Reader, out io.Writer) error {
 }
 
 func (d dial) run() (r dialledResult, err error) {
-	family, kind := unix.AF_INET, unix.SOCK_DGRAM
+	family, kind, protocol := unix.AF_INET, unix.SOCK_DGRAM, 0
 	if d.V6 {
 		family = unix.AF_INET6
 	}
-	if d.Op == "tcp" || d.Op == "connect" || d.Op == "bind" {
+	if d.Op == "tcp" || d.Op == "connect" || d.Op == "hold" || d.Op == "bind" {
 		kind = unix.SOCK_STREAM
 	}
-	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, 0)
+	if d.Op == "mptcp" {
+		kind, protocol = unix.SOCK_STREAM, unix.IPPROTO_MPTCP
+	}
+	fd, err := unix.Socket(family, kind|unix.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return r, err
 	}
+	if d.Op == "hold" {
+		return r, unix.Connect(fd, d.sockaddr(d.To[0]))
+	}
 	defer unix.Close(fd)
+	if d.V6Only {
+		if err := unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return r, err
+		}
+	}
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 5}); err != nil {
 		return r, err
 	}
@@ -181,9 +196,14 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
+// config has one heartbeat do for a whole test, however slow the machine is. Silence ends it all the same.
+func (b *bench) config() Config {
+	return Config{Dir: b.dir, Cgroup: b.cgroup, DeadAfter: time.Hour}
+}
+
 func (b *bench) open() *Kernel {
 	b.t.Helper()
-	k, err := Open(Config{Dir: b.dir, Cgroup: b.cgroup})
+	k, err := Open(b.config())
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -364,12 +384,24 @@ func copyTo(t *testing.T, path string) {
 	}
 }
 
-// listenQuietly opens a listener that nobody accepts from.
-func (b *bench) listenQuietly(addr string) *net.TCPListener {
+// listenLoopback opens a listener at every address of lo, as meshd does, and lets answer handle every connection. Port 0
+// takes any port.
+func (b *bench) listenLoopback(port uint16, answer func(*net.TCPConn)) *net.TCPListener {
 	b.t.Helper()
-	var lc net.ListenConfig
+	return b.serve(net.ListenConfig{Control: bindToLoopback}, "tcp4", fmt.Sprintf("0.0.0.0:%d", port), answer)
+}
+
+func bindToLoopback(_, _ string, c syscall.RawConn) (err error) {
+	controlErr := c.Control(func(fd uintptr) { err = unix.BindToDevice(int(fd), "lo") })
+	return errors.Join(err, controlErr)
+}
+
+// listenQuietly opens a listener that nobody accepts from.
+func (b *bench) listenQuietly() *net.TCPListener {
+	b.t.Helper()
+	lc := net.ListenConfig{Control: bindToLoopback}
 	lc.SetMultipathTCP(false)
-	l, err := lc.Listen(b.t.Context(), "tcp4", addr)
+	l, err := lc.Listen(b.t.Context(), "tcp4", "0.0.0.0:0")
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -377,10 +409,16 @@ func (b *bench) listenQuietly(addr string) *net.TCPListener {
 	return l.(*net.TCPListener)
 }
 
+func portOf(l *net.TCPListener) int { return l.Addr().(*net.TCPAddr).Port }
+
 // listenTCP opens a listener in the bench's namespace and lets answer handle every connection.
 func (b *bench) listenTCP(network, addr string, answer func(*net.TCPConn)) *net.TCPListener {
 	b.t.Helper()
-	var lc net.ListenConfig
+	return b.serve(net.ListenConfig{}, network, addr, answer)
+}
+
+func (b *bench) serve(lc net.ListenConfig, network, addr string, answer func(*net.TCPConn)) *net.TCPListener {
+	b.t.Helper()
 	lc.SetMultipathTCP(false)
 	l, err := lc.Listen(b.t.Context(), network, addr)
 	if err != nil {

@@ -6,10 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/mesh"
 )
 
 // Config says where the kernel programs live.
@@ -26,11 +30,17 @@ type Config struct {
 type Kernel struct {
 	cfg     Config
 	objects meshObjects
-	settled meshConfig // what the cfg map holds
-	applied []table    // the tables of the last Apply that succeeded
-	links   attachment
+	settled meshConfig       // what the cfg map holds
+	mode    mesh.CaptureMode // of the last Apply that succeeded, as are
+	applied []table          // its tables
+	off     atomic.Bool      // see SwitchOff
 	self    Self
 	netns   uint64
+
+	linking sync.Mutex // held while links change
+	links   attachment
+
+	listening map[meshListenerKey]*net.TCPListener // see Listen
 
 	generation uint64 // of this start; see Beat
 	adopted    bool
@@ -59,7 +69,7 @@ func Open(c Config) (*Kernel, error) {
 	}
 	defer closeMaps(pinned)
 
-	k := &Kernel{cfg: c}
+	k := &Kernel{cfg: c, listening: map[meshListenerKey]*net.TCPListener{}}
 	if err := k.load(pinned); err != nil {
 		return nil, err
 	}
@@ -80,6 +90,9 @@ func (k *Kernel) load(pinned map[string]*ebpf.Map) error {
 	if err := spec.Variables[meshVarHaveSetRetval].Set(haveSetRetval()); err != nil {
 		return fmt.Errorf("set %s: %w", meshVarHaveSetRetval, err)
 	}
+	if err := spec.Variables[meshVarHaveMptcp].Set(haveMPTCP()); err != nil {
+		return fmt.Errorf("set %s: %w", meshVarHaveMptcp, err)
+	}
 	err = spec.LoadAndAssign(&k.objects, &ebpf.CollectionOptions{MapReplacements: pinned})
 	switch {
 	case errors.Is(err, ebpf.ErrMapIncompatible):
@@ -90,9 +103,10 @@ func (k *Kernel) load(pinned map[string]*ebpf.Map) error {
 		return fmt.Errorf("load kernel programs: %w: does this kernel have BTF and cgroup BPF? meshctl check", err)
 	}
 	if len(pinned) > 0 {
-		return k.objects.Cfg.Lookup(uint32(0), &k.settled)
+		err = k.objects.Cfg.Lookup(uint32(0), &k.settled)
+		k.off.Store(k.settled.SwitchedOff != 0)
 	}
-	return nil
+	return err
 }
 
 // introduce makes this process known as meshd itself, whose connections pass.
@@ -103,8 +117,7 @@ func (k *Kernel) introduce() error {
 	}
 	k.self = Self{TGID: uint32(me.Tgid), Cgroup: me.Cgroup}
 	// Only one meshd of a host gets here, see the lock of its owner. The ids of those before may be given to others.
-	own := rows[uint32, uint64]{meshMapOwn, k.objects.Own, map[uint32]uint64{k.self.TGID: k.self.Cgroup}}
-	if err := errors.Join(own.prune(), own.put()); err != nil {
+	if _, err := settle(k.own()); err != nil {
 		return err
 	}
 	var last meshHeartbeat
@@ -113,8 +126,14 @@ func (k *Kernel) introduce() error {
 	}
 	k.generation = last.Generation + 1
 	var err error
-	k.netns, err = ownNetns()
-	return err
+	if k.netns, err = ownNetns(); err != nil {
+		return err
+	}
+	return k.forgetFlows()
+}
+
+func (k *Kernel) own() table {
+	return rows[uint32, uint64]{meshMapOwn, k.objects.Own, map[uint32]uint64{k.self.TGID: k.self.Cgroup}}
 }
 
 // Self returns how the kernel sees this process.
@@ -164,7 +183,8 @@ func monotonic() (uint64, error) {
 	return uint64(now.Nano()), nil
 }
 
-// Listen makes l the place where captured connections of meshd's own network namespace go.
+// Listen makes l the place where captured connections of meshd's own network namespace go. One for IPv4 must take those
+// to all addresses of 127.0.0.0/8, by which the kernel keeps the source ports of callers apart.
 //
 // The kernel forgets it when l closes, and from then on decides as if meshd were dead.
 func (k *Kernel) Listen(l *net.TCPListener) error {
@@ -172,13 +192,13 @@ func (k *Kernel) Listen(l *net.TCPListener) error {
 	if err != nil {
 		return err
 	}
+	key := k.listenerKey(l)
 	var putErr error
-	err = raw.Control(func(fd uintptr) {
-		putErr = k.objects.Listeners.Put(k.listenerKey(l), uint64(fd))
-	})
+	err = raw.Control(func(fd uintptr) { putErr = k.objects.Listeners.Put(key, uint64(fd)) })
 	if err := errors.Join(err, putErr); err != nil {
 		return fmt.Errorf("enter listener %s: %w", l.Addr(), err)
 	}
+	k.listening[key] = l
 	return nil
 }
 
@@ -208,8 +228,13 @@ func checkMounts(c Config) error {
 	if err := isOn(c.Cgroup, unix.CGROUP2_SUPER_MAGIC); err != nil {
 		return fmt.Errorf("cgroup %s: %w: meshd needs cgroup2 (mount | grep cgroup2; on a host that boots with cgroup v1 only, boot with systemd.unified_cgroup_hierarchy=1)", c.Cgroup, err)
 	}
-	if err := isOn(filepath.Dir(c.Dir), unix.BPF_FS_MAGIC); err != nil {
-		return fmt.Errorf("folder %s: %w: meshd pins its programs there; mount -t bpf bpf /sys/fs/bpf", filepath.Dir(c.Dir), err)
+	return checkBPFFS(c.Dir)
+}
+
+func checkBPFFS(dir string) error {
+	above := filepath.Dir(dir)
+	if err := isOn(above, unix.BPF_FS_MAGIC); err != nil {
+		return fmt.Errorf("folder %s: %w: %w; mount -t bpf bpf /sys/fs/bpf", above, err, ErrNoBPFFS)
 	}
 	return nil
 }

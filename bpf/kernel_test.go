@@ -11,6 +11,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -36,7 +37,7 @@ func committed(t *testing.T) (*bench, *Kernel, *net.TCPListener, *dialer) {
 	t.Helper()
 	b := newBench(t)
 	k := b.open()
-	l := b.listenTCP("tcp4", "127.0.0.1:0", func(c *net.TCPConn) {
+	l := b.listenLoopback(0, func(c *net.TCPConn) {
 		if _, err := k.Flow(c); err != nil {
 			t.Error(err)
 		}
@@ -119,7 +120,7 @@ func TestMeshdGoneAndBack(t *testing.T) {
 	d.expect("listener closed", "endpoint")
 
 	// A second start finds the pins, decides by them at once, and exchanges the programs without a gap.
-	again, err := Open(Config{Dir: b.dir, Cgroup: b.cgroup})
+	again, err := Open(b.config())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +128,7 @@ func TestMeshdGoneAndBack(t *testing.T) {
 	if !again.links.whole {
 		t.Error("the pinned links were not found")
 	}
-	l2 := b.listenTCP("tcp4", "127.0.0.1:0", func(c *net.TCPConn) {
+	l2 := b.listenLoopback(0, func(c *net.TCPConn) {
 		if _, err := again.Flow(c); err != nil {
 			t.Error(err)
 		}
@@ -195,7 +196,7 @@ func TestCgroupChanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer os.Remove(narrow)
-	moved, err := Open(Config{Dir: b.dir, Cgroup: narrow})
+	moved, err := Open(Config{Dir: b.dir, Cgroup: narrow, DeadAfter: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +219,7 @@ func TestOwnConnectionsPass(t *testing.T) {
 	defer k.Close()
 	// Only processes below the bench's cgroup are captured, so the test stands in for a meshd inside it by its entry
 	// in the table: the dialer is made meshd.
-	l := b.listenTCP("tcp4", "127.0.0.1:0", func(c *net.TCPConn) { c.Write([]byte("meshd")) })
+	l := b.listenLoopback(0, func(c *net.TCPConn) { c.Write([]byte("meshd")) })
 	b.listenTCP("tcp4", "244.0.0.10:80", func(c *net.TCPConn) { c.Write([]byte("passed")) })
 	probe := netip.MustParseAddrPort("244.0.0.99:1")
 	rules := simple(uint16(l.Addr().(*net.TCPAddr).Port))
@@ -360,42 +361,6 @@ func TestProbePassesRules(t *testing.T) {
 	}
 	if r := d.do(dial{Op: "tcp", To: []netip.AddrPort{probe}}); r.Errno != int(syscall.ECONNREFUSED) {
 		t.Errorf("a probe that nobody can answer: %+v", r)
-	}
-}
-
-// TestFlowIsNotInherited has a connection that was never accepted leave its record behind, and another user connect to
-// meshd's port by itself from the same address and port.
-func TestFlowIsNotInherited(t *testing.T) {
-	b := newBench(t)
-	k := b.open()
-	defer k.Close()
-	never := b.listenQuietly("127.0.0.1:0")
-	at := never.Addr().(*net.TCPAddr).AddrPort()
-	if err := errors.Join(k.Apply(simple(at.Port())), k.Listen(never), k.Commit()); err != nil {
-		t.Fatal(err)
-	}
-	defer Withdraw(b.dir)
-	source := netip.MustParseAddrPort("127.0.0.1:40000")
-	victim, thief := b.startDialer("victim", 1000), b.startDialer("thief", 65534)
-	if r := victim.do(dial{Op: "connect", To: []netip.AddrPort{virtual}, From: source}); r.Errno != 0 {
-		t.Fatalf("victim: %+v", r)
-	}
-	never.Close() // with the victim's connection in its queue
-
-	flows := make(chan error, 1)
-	l := b.listenTCP("tcp4", at.String(), func(c *net.TCPConn) {
-		_, err := k.Flow(c)
-		flows <- err
-		c.Write([]byte("."))
-	})
-	if err := k.Listen(l); err != nil {
-		t.Fatal(err)
-	}
-	if r := thief.do(dial{Op: "tcp", To: []netip.AddrPort{at}, From: source}); r.Errno != 0 {
-		t.Fatalf("thief: %+v", r)
-	}
-	if err := <-flows; !errors.Is(err, ErrNoFlow) {
-		t.Errorf("the thief has the flow of the victim: %v", err)
 	}
 }
 

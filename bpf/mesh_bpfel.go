@@ -46,7 +46,7 @@ type meshConfig struct {
 	Rules        meshRule
 	OutboundPort uint16
 	NamesPort    uint16
-	Pad          uint32
+	SwitchedOff  uint32
 	DeadAfterNs  uint64
 	Reserved     [16]uint8
 }
@@ -90,7 +90,8 @@ type meshFlowKey struct {
 	Port         uint16
 	ListenerPort uint16
 	Proto        uint8
-	Pad          [3]uint8
+	Pad          uint8
+	ListenerHost uint16
 }
 
 type meshHeartbeat struct {
@@ -244,6 +245,7 @@ const (
 	meshProgRecvmsg6     = "recvmsg6"
 	meshProgSendmsg4     = "sendmsg4"
 	meshProgSendmsg6     = "sendmsg6"
+	meshVarHaveMptcp     = "have_mptcp"
 	meshVarHaveSetRetval = "have_set_retval"
 )
 
@@ -331,6 +333,7 @@ type meshMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type meshVariableSpecs struct {
+	HaveMptcp     *ebpf.VariableSpec `ebpf:"have_mptcp"`
 	HaveSetRetval *ebpf.VariableSpec `ebpf:"have_set_retval"`
 }
 
@@ -401,6 +404,7 @@ func (m *meshMaps) Close() error {
 //
 // It can be passed to loadMeshObjects or ebpf.CollectionSpec.LoadAndAssign.
 type meshVariables struct {
+	HaveMptcp     *ebpf.Variable `ebpf:"have_mptcp"`
 	HaveSetRetval *ebpf.Variable `ebpf:"have_set_retval"`
 }
 

@@ -195,11 +195,15 @@ func TestDecisionMatchesModel(t *testing.T) {
 			fmt.Fprintln(c, err)
 			return
 		}
+		at := c.LocalAddr().(*net.TCPAddr).AddrPort().Addr()
+		if at.Is4() && at != sourcePool(flow.Cgroup) {
+			t.Errorf("a caller of cgroup %d came to %s", flow.Cgroup, at)
+		}
 		if err := json.NewEncoder(c).Encode(flow); err != nil {
 			t.Error(err)
 		}
 	}
-	l4 := b.listenTCP("tcp4", "127.0.0.1:0", answer)
+	l4 := b.listenLoopback(0, answer)
 	port := uint16(l4.Addr().(*net.TCPAddr).Port)
 	l6 := b.listenTCP("tcp6", fmt.Sprintf("[::1]:%d", port), answer)
 	if err := k.Commit(); err != nil {

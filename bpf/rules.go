@@ -65,7 +65,7 @@ const (
 	Excluded = CgroupMark(meshCgroupFlagCGROUP_EXCLUDED)
 )
 
-// Apply makes the programs decide by r. Calls of Apply and MarkCgroups must not overlap.
+// Apply makes the programs decide by r. Calls of Apply, MarkCgroups and Repair must not overlap.
 //
 // It adds before it removes, so that every connection is decided by the old rules or by the new ones. When r does not
 // fit, or an addition fails, the rules before are in force again, and the error says which table it was.
@@ -80,17 +80,16 @@ func (k *Kernel) Apply(r Rules) error {
 		}
 	}
 	for _, t := range tables {
-		if err := t.put(); err != nil {
+		if _, err := t.put(); err != nil {
 			return errors.Join(err, k.restore())
 		}
 	}
-	settled := k.config(r)
-	if err := k.objects.Cfg.Put(uint32(0), settled); err != nil {
-		return errors.Join(fmt.Errorf("write configuration: %w", err), k.restore())
+	if err := k.configure(k.config(r)); err != nil {
+		return errors.Join(err, k.restore())
 	}
-	k.settled, k.applied = settled, tables
+	k.mode, k.applied = r.Mode, tables
 	for _, t := range slices.Backward(tables) {
-		if err := t.prune(); err != nil {
+		if _, err := t.prune(); err != nil {
 			return err
 		}
 	}
@@ -102,7 +101,8 @@ func (k *Kernel) Apply(r Rules) error {
 func (k *Kernel) restore() error {
 	var errs []error
 	for _, t := range k.applied {
-		errs = append(errs, t.put(), t.prune())
+		_, err := settle(t)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -110,7 +110,10 @@ func (k *Kernel) restore() error {
 // MarkCgroups replaces the marks of the last Apply.
 func (k *Kernel) MarkCgroups(marks map[uint64]CgroupMark) error {
 	t := k.marks(marks)
-	if err := errors.Join(t.fits(), t.put(), t.prune()); err != nil {
+	if err := t.fits(); err != nil {
+		return err
+	}
+	if _, err := settle(t); err != nil {
 		return err
 	}
 	k.applied[len(k.applied)-1] = t
@@ -131,10 +134,9 @@ func (k *Kernel) config(r Rules) meshConfig {
 		Enabled:      k.settled.Enabled,
 		OutboundPort: networkOrder(r.OutboundPort),
 		NamesPort:    r.NamesPort,
+		SwitchedOff:  k.settled.SwitchedOff,
+		Mode:         modeOf(r.Mode, k.settled.SwitchedOff != 0),
 		DeadAfterNs:  uint64(k.cfg.DeadAfter),
-	}
-	if r.Mode == mesh.CaptureOff {
-		c.Mode = meshModeMODE_OFF
 	}
 	if r.Fail == mesh.FailClosed {
 		c.Fail = meshFailFAIL_CLOSED
@@ -153,6 +155,38 @@ func (k *Kernel) config(r Rules) meshConfig {
 	}
 	return c
 }
+
+func modeOf(configured mesh.CaptureMode, off bool) meshMode {
+	if off || configured == mesh.CaptureOff {
+		return meshModeMODE_OFF
+	}
+	return meshModeMODE_MESH
+}
+
+// configure writes c, by which the programs decide from then on.
+func (k *Kernel) configure(c meshConfig) error {
+	if err := k.objects.Cfg.Put(uint32(0), c); err != nil {
+		return fmt.Errorf("write configuration of the kernel programs: %w", err)
+	}
+	k.settled = c
+	k.off.Store(c.SwitchedOff != 0)
+	return nil
+}
+
+// SwitchOff makes the programs decide as with Mode off, whatever Apply says, until it is called with false. This is kept
+// with the pinned maps, and so outlives meshd, but not a reboot. Calls of it and of Apply must not overlap.
+func (k *Kernel) SwitchOff(off bool) error {
+	c := k.settled
+	c.Mode = modeOf(k.mode, off)
+	c.SwitchedOff = 0
+	if off {
+		c.SwitchedOff = 1
+	}
+	return k.configure(c)
+}
+
+// IsOff says whether SwitchOff holds.
+func (k *Kernel) IsOff() bool { return k.off.Load() }
 
 func (k *Kernel) tables(r Rules) ([]table, error) {
 	if len(r.Resolvers) > MaxResolvers {
@@ -197,7 +231,7 @@ func (k *Kernel) tables(r Rules) ([]table, error) {
 		cidrs[cidrOf(p)] = 1
 	}
 	return []table{
-		rows[uint64, meshService]{meshMapServices, o.Services, services},
+		rows[uint64, meshService]{meshMapServices, o.Services, services}, // the first: see SetBackends
 		rows[meshVirtualKey, meshTarget]{meshMapVirtuals, o.Virtuals, virtuals},
 		rows[meshEndpointKey, meshTarget]{meshMapEndpoints, o.Endpoints, endpoints},
 		rows[meshResolverSlotKey, meshAddr]{meshMapResolverSlots, o.ResolverSlots, slots},

@@ -7,11 +7,11 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// table is one map of rules and what should be in it.
+// table is one map of rules and what should be in it. Its writers return how many entries they have changed.
 type table interface {
 	fits() error
-	put() error   // add and change
-	prune() error // remove what should not be there
+	put() (int, error)   // add and change
+	prune() (int, error) // remove what should not be there
 }
 
 type rows[K, V comparable] struct {
@@ -29,20 +29,21 @@ func (t rows[K, V]) fits() error {
 
 // put writes only what differs: the kernel may give the memory of a value that is replaced to the next one while a
 // program still reads it.
-func (t rows[K, V]) put() error {
+func (t rows[K, V]) put() (changed int, err error) {
 	for key, value := range t.want {
 		var now V
 		if err := t.m.Lookup(key, &now); err == nil && now == value {
 			continue
 		}
 		if err := t.m.Put(key, value); err != nil {
-			return fmt.Errorf("write kernel table %s: %w", t.name, err)
+			return changed, fmt.Errorf("write kernel table %s: %w", t.name, err)
 		}
+		changed++
 	}
-	return nil
+	return changed, nil
 }
 
-func (t rows[K, V]) prune() error {
+func (t rows[K, V]) prune() (changed int, err error) {
 	var key K
 	var value V
 	var gone []K
@@ -53,12 +54,23 @@ func (t rows[K, V]) prune() error {
 		}
 	}
 	if err := all.Err(); err != nil {
-		return fmt.Errorf("read kernel table %s: %w", t.name, err)
+		return 0, fmt.Errorf("read kernel table %s: %w", t.name, err)
 	}
 	for _, key := range gone {
 		if err := t.m.Delete(key); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-			return fmt.Errorf("prune kernel table %s: %w", t.name, err)
+			return changed, fmt.Errorf("prune kernel table %s: %w", t.name, err)
 		}
+		changed++
 	}
-	return nil
+	return changed, nil
+}
+
+// settle makes the map what it should be.
+func settle(t table) (changed int, err error) {
+	put, err := t.put()
+	if err != nil {
+		return put, err
+	}
+	pruned, err := t.prune()
+	return put + pruned, err
 }

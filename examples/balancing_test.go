@@ -42,7 +42,8 @@ func TestBalancing(t *testing.T) {
 			return len(held) == 1 && held[0].State == control.ConnectionOpen
 		})
 		idle := map[string]string{"app-1:8080": "app-2", "app-2:8080": "app-1"}[held[0].Endpoint]
-		answers, _ := one.page(t, "-H", "Connection: close", hello+"?[1-20]")
+		// In a pace at which each has ended before the next begins.
+		answers, _ := one.page(t, "--rate", "10/s", "-H", "Connection: close", hello+"?[1-20]")
 		if counts := tally(answers); counts[idle] < 15 {
 			t.Errorf("%s is busy and the answers are %v", held[0].Endpoint, counts)
 		}

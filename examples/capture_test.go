@@ -104,7 +104,7 @@ func TestWhatIsCaptured(t *testing.T) {
 		if err == nil {
 			conn.Close()
 		}
-		if !errors.Is(err, syscall.ENETUNREACH) {
+		if !errors.Is(err, syscall.EHOSTUNREACH) {
 			t.Errorf("a virtual address led from outside of the cgroup to %v", err)
 		}
 		if n := one.opened(t) - before; n != 0 {

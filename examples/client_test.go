@@ -20,6 +20,34 @@ import (
 // client is a program for what no usual one does: it runs in a host, prints what the kernel tells it, and returns the
 // exit code.
 func client(args []string) int {
+	var err error
+	switch args[0] {
+	case "serve":
+		err = serve(args[1])
+	case "ask":
+		err = ask(args[1], args[2], args[3])
+	case "load":
+		err = pressure(args[1], args[2], args[3], args[4:])
+	case "lookup":
+		err = lookup(args[1], args[2])
+	case "flood":
+		err = flood(args[1])
+	case "cached":
+		err = cached(args[1])
+	case "script":
+		err = playScripts(args[1:])
+	default:
+		return talkTo(args)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
+}
+
+// talkTo copies what it is told to a connection and back.
+func talkTo(args []string) int {
 	conn, err := open(args[0], args[1])
 	if err != nil {
 		fmt.Println(err)
@@ -90,6 +118,8 @@ type talk struct {
 	peer  string // the address that it believes to talk to
 	says  io.WriteCloser
 	hears *bufio.Reader
+
+	giveUp *time.Timer // what says nothing for a minute hangs, and is ended
 }
 
 // clientCommand returns the client as a command in a unit of the host.
@@ -122,9 +152,9 @@ func begin(t *testing.T, cmd *lab.Cmd) *talk {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	giveUp := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	c.giveUp = time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	t.Cleanup(func() {
-		giveUp.Stop()
+		c.giveUp.Stop()
 		c.end()
 	})
 	c.peer = c.line(t)
@@ -134,6 +164,7 @@ func begin(t *testing.T, cmd *lab.Cmd) *talk {
 // line returns the next line that the client prints.
 func (c *talk) line(t *testing.T) string {
 	t.Helper()
+	c.giveUp.Reset(time.Minute)
 	line, err := c.hears.ReadString('\n')
 	if err != nil {
 		t.Fatalf("%q printed %q and no more: %v", c.cmd.Args, line, err)

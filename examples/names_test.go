@@ -9,10 +9,26 @@ import (
 	"github.com/meshd/meshd/examples/lab"
 )
 
+// declaredService has a further port and a name outside the mesh.
+const declaredService = `service "declared" {
+  port      = 9000
+  hostnames = ["api.outside.example"]
+  listener "admin" {
+    port = 9001
+  }
+  endpoint {
+    host = "app-2"
+  }
+}
+`
+
 func TestNames(t *testing.T) {
 	t.Parallel()
 	one, _, _ := startMesh(t)
+	one.write(t, moreFile, declaredService)
+	one.run(t, "", "meshctl", "reload")
 	virtual4, virtual6 := one.virtual(t, "hello", 4), one.virtual(t, "hello", 6)
+	declared4, declared6 := one.virtual(t, "declared", 4), one.virtual(t, "declared", 6)
 	for _, test := range []struct {
 		name, query string
 		status      string
@@ -28,6 +44,14 @@ func TestNames(t *testing.T) {
 		{"unknown service", "nobody.mesh A", "NXDOMAIN", nil, nil},
 		{"unknown service by TCP", "+tcp nobody.mesh AAAA", "NXDOMAIN", nil, nil},
 		{"service without a port", "web.mesh A", "NXDOMAIN", nil, nil},
+		{"listener", "_admin._tcp.declared.mesh SRV", "NOERROR", []string{"0 0 9001 declared.mesh."}, nil},
+		{"listener by TCP", "+tcp _ADMIN._tcp.Declared.mesh SRV", "NOERROR", []string{"0 0 9001 Declared.mesh."}, nil},
+		{"unknown listener", "_grpc._tcp.declared.mesh SRV", "NXDOMAIN", nil, nil},
+		{"declared name", "api.outside.example A", "NOERROR", []string{declared4}, nil},
+		{"declared name by TCP", "+tcp API.outside.example AAAA", "NOERROR", []string{declared6}, nil},
+		{"way around a declared name", "api.outside.example HTTPS", "NOERROR", nil, nil},
+		{"mail of a declared name", "api.outside.example MX", "NXDOMAIN", nil, []string{"udp 10.77.0.11 MX api.outside.example."}},
+		{"name below a declared one", "www.api.outside.example A", "NXDOMAIN", nil, []string{"udp 10.77.0.11 A www.api.outside.example."}},
 		{"elsewhere", "outside.example A", "NOERROR", []string{"10.77.0.1"}, []string{"udp 10.77.0.11 A outside.example."}},
 		{"elsewhere by TCP", "+tcp outside.example AAAA", "NOERROR", []string{"fd77::1"}, []string{"tcp 10.77.0.11 AAAA outside.example."}},
 		{"unknown elsewhere", "nobody.example A", "NXDOMAIN", nil, []string{"udp 10.77.0.11 A nobody.example."}},
@@ -71,8 +95,14 @@ func TestNames(t *testing.T) {
 		}
 	})
 	t.Run("no resolver", func(t *testing.T) {
-		one.write(t, "/etc/resolv.conf", "")
-		eventually(t, "no resolver is served", func() bool { return len(one.status(t).DNS.Resolvers) == 0 })
+		// Programs then ask the host itself, where nobody need listen.
+		one.use(t, resolvConf{resolvers: []string{"127.0.0.1:53", "[::1]:53"}})
+		if answer, code := one.page(t, hello); code != 0 {
+			t.Errorf("exit code %d: %s", code, answer)
+		}
+		if output, code := one.try(t, "", "getent", "ahosts", "outside.example"); code == 0 {
+			t.Errorf("a name that nobody knows is %s", output)
+		}
 	})
 }
 
@@ -97,8 +127,8 @@ func (h host) dig(t *testing.T, args ...string) (status string, answers []string
 		t.Fatalf("dig %v has no status:\n%s", args, output)
 	}
 	for line := range strings.Lines(output) {
-		if fields := strings.Fields(line); len(fields) == 5 && fields[2] == "IN" {
-			answers = append(answers, fields[4])
+		if fields := strings.Fields(line); len(fields) >= 5 && fields[2] == "IN" {
+			answers = append(answers, strings.Join(fields[4:], " "))
 		}
 	}
 	return found[1], answers

@@ -121,7 +121,7 @@ func testStatus(t *testing.T, h host) {
 	for _, l := range s.Listeners {
 		listeners = append(listeners, l.Address)
 	}
-	for _, want := range []string{"127.0.0.1:15001", "[::1]:15001", "127.0.0.1:15020", "127.0.0.1:15053", "/run/meshd/meshd.sock"} {
+	for _, want := range []string{"0.0.0.0%lo:15001", "[::1]:15001", "127.0.0.1:15020", "127.0.0.1:15053", "/run/meshd/meshd.sock"} {
 		if !slices.Contains(listeners, want) {
 			t.Errorf("status of %s: %s is not among the listeners %v", h.Name(), want, listeners)
 		}
@@ -148,11 +148,17 @@ func TestEndpointDies(t *testing.T) {
 	if n := one.metric(t, `meshd_endpoint_connect_failures_total{destination="hello"}`); n != float64(dead.Failed) {
 		t.Errorf("the metric of failed connects is %v, the endpoint has %d", n, dead.Failed)
 	}
+	if dead.State != control.EndpointEjected || dead.EjectedUntil == nil {
+		t.Errorf("the endpoint that died is %s until %v", dead.State, dead.EjectedUntil)
+	}
+	// With the other one gone too there is nothing to lose: even one that is ejected is tried.
 	if _, err := two.Start(t.Context(), "hello.service"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the endpoint is used again", func() bool {
-		answer, _ := one.page(t, hello)
-		return answer == "app-2"
-	})
+	if err := one.units["hello.service"].Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if answer, code := one.page(t, hello); answer != "app-2" {
+		t.Errorf("exit code %d, answer %q", code, answer)
+	}
 }

@@ -98,7 +98,7 @@ static __always_inline bool beats(const struct config *cfg)
 	__u64 now = bpf_ktime_get_ns();
 
 	/* A beat may be written between our reading of the clock and of the map: then it is younger than "now". */
-	return last && (last->at_ns >= now || now - last->at_ns <= cfg->dead_after_ns);
+	return last && last->at_ns && (last->at_ns >= now || now - last->at_ns <= cfg->dead_after_ns);
 }
 
 static __always_inline bool listens(__u64 netns, __u32 family)

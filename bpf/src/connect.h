@@ -6,6 +6,7 @@
 #pragma once
 
 #include "caller.h"
+#include "mptcp.h"
 #include "names.h"
 
 struct dialled {
@@ -39,6 +40,7 @@ static __always_inline struct meta *remember(struct bpf_sock_addr *ctx, const st
 	m->netns = bpf_get_netns_cookie(ctx);
 	m->tgid = bpf_get_current_pid_tgid() >> 32;
 	m->uid = (__u32)bpf_get_current_uid_gid();
+	keep_above(sk, m);
 	return m;
 }
 
@@ -81,14 +83,27 @@ static __always_inline int straight(struct bpf_sock_addr *ctx, const struct dial
 	return ALLOW;
 }
 
+/* source_pool returns the address of meshd's listener for the callers of a cgroup, all of which are one listener on lo.
+ *
+ * A source port is taken only towards one address. So a unit that uses up those towards its own, some 28 000, leaves the
+ * others theirs. There is no such choice of addresses for IPv6, which has only ::1.
+ */
+static __always_inline __be32 source_pool(__u64 cgroup)
+{
+	return bpf_htonl(0x7f4d0000 | (__u32)(cgroup * 0x9e3779b97f4a7c15ULL >> 48)); /* 127.77.x.y */
+}
+
 static __always_inline int to_meshd(struct bpf_sock_addr *ctx, const struct config *cfg, const struct dialled *d,
 				    bool ipv4)
 {
+	struct meta *m = remember(ctx, d, META_PROXIED);
 	union addr lo;
 
-	if (!remember(ctx, d, META_PROXIED))
+	if (!m)
 		return refuse(EVENT_FLOW_LOST);
 	loopback(ipv4, &lo);
+	if (ipv4)
+		lo.words[3] = source_pool(m->cgroup);
 	write_addr(ctx, d->v6, &lo, cfg->outbound_port);
 	count(EVENT_PROXIED);
 	return ALLOW;
@@ -172,24 +187,25 @@ static __always_inline int on_connect(struct bpf_sock_addr *ctx, bool v6)
 {
 	const struct config *cfg = enabled_config();
 	struct dialled d = {.port = ctx->user_port, .proto = ctx->protocol, .v6 = v6};
+	bool names;
 	__u32 slot;
 
 	if (!cfg)
 		return ALLOW;
-	if (ctx->sk) /* the socket may be used again: what it dialled before is over */
-		bpf_sk_storage_delete(&sk_meta, ctx->sk);
 	if (d.proto != IPPROTO_TCP && d.proto != IPPROTO_UDP)
 		return ALLOW;
 	read_addr(ctx, v6, &d.addr);
 	d.ipv4 = !v6 || is_mapped(&d.addr);
 
-	if (d.port == bpf_htons(53) && find_resolver(ctx, cfg, &d.addr, &slot)) {
+	names = d.port == bpf_htons(53) && find_resolver(ctx, cfg, &d.addr, &slot);
+	if (d.proto == IPPROTO_UDP && !names && refuse_virtual_udp(&d.addr) == DENY)
+		return DENY; /* and the socket stays connected to what it was */
+	forget(ctx->sk);
+	if (names) {
 		if (!remember(ctx, &d, META_NAMES))
 			return ALLOW;
 		to_names(ctx, cfg, v6, d.ipv4, slot);
 		return ALLOW;
 	}
-	if (d.proto == IPPROTO_UDP)
-		return refuse_virtual_udp(&d.addr);
-	return connect_tcp(ctx, cfg, &d);
+	return d.proto == IPPROTO_UDP ? ALLOW : connect_tcp(ctx, cfg, &d);
 }

@@ -116,6 +116,19 @@ static __always_inline void read_local(const struct bpf_sock_ops *ctx, union add
 	a->words[3] = last;
 }
 
+static __always_inline __u16 remote_host(const struct bpf_sock_ops *ctx)
+{
+	__be32 last;
+
+	if (ctx->family == AF_INET) {
+		last = ctx->remote_ip4;
+		barrier_var(last);
+	} else {
+		last = ctx->remote_ip6[3];
+	}
+	return bpf_ntohl(last);
+}
+
 /* The storage of a client's socket cannot be read from meshd's side, so what it holds is copied to a map that is keyed
  * by the connection. This runs before the last packet of the handshake is sent: meshd cannot accept any earlier.
  *
@@ -138,6 +151,7 @@ int established(struct bpf_sock_ops *ctx)
 	key.netns = bpf_get_netns_cookie(ctx);
 	read_local(ctx, &key.addr);
 	key.port = bpf_htons(ctx->local_port);
+	key.listener_host = remote_host(ctx);
 	m = bpf_sk_storage_get(&sk_meta, sk, NULL, 0);
 	if (!m || !(m->flags & META_PROXIED))
 		bpf_map_delete_elem(&flow_orig, &key);

@@ -47,13 +47,13 @@ struct config {
 	enum rule rules; /* a set */
 	__be16 outbound_port;
 	__u16 names_port; /* host order: resolver N is served at names_port + N */
-	__u32 pad;
+	__u32 switched_off; /* a person has set mode to MODE_OFF, until he takes it back; only meshd reads this */
 	__u64 dead_after_ns; /* a heartbeat older than this means that meshd is dead or hung */
 	__u8 reserved[16];
 };
 
 struct heartbeat {
-	__u64 at_ns;	  /* CLOCK_MONOTONIC */
+	__u64 at_ns;	  /* CLOCK_MONOTONIC; 0: meshd is about to end and beats no more */
 	__u64 generation; /* of the meshd that beats; each start takes the next one */
 };
 
@@ -172,7 +172,8 @@ struct flow_key {
 	__be16 port;
 	__be16 listener_port;
 	__u8 proto;
-	__u8 pad[3];
+	__u8 pad;
+	__u16 listener_host; /* the last two bytes of its address, see source_pool() */
 };
 
 struct whoami {

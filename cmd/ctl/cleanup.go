@@ -29,8 +29,8 @@ var cleanupCommand = command{
 	help: `
 After meshd has stopped or died its programs stay in the kernel, so that
 callers of the mesh go on working. This removes them, with the files of the
-runtime folder; configuration and state stay. It works without meshd, and can
-be repeated.
+runtime folder and the names of the mesh in /etc/hosts; configuration and state
+stay. It works without meshd, and can be repeated.
 
 ` + cleanupEffect + `
 Without -yes it only shows what it would remove, and exits with 2; with -yes

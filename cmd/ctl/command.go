@@ -39,7 +39,7 @@ func commands() []command {
 	return []command{
 		statusCommand, servicesCommand, endpointsCommand, connectionsCommand, checkCommand, versionCommand,
 		validateCommand, fmtCommand, helpCommand(),
-		reloadCommand, cleanupCommand,
+		reloadCommand, disableCommand, enableCommand, cleanupCommand,
 	}
 }
 

@@ -129,6 +129,7 @@ type fakeDaemon struct {
 		Connections []control.Connection
 		Checks      []control.CheckResult
 		Reload      control.ReloadResult
+		Switch      control.SwitchResult
 	}
 }
 
@@ -137,6 +138,7 @@ func (d *fakeDaemon) Services() []control.Service                 { return d.Ans
 func (d *fakeDaemon) Endpoints() []control.Endpoint               { return d.Answers.Endpoints }
 func (d *fakeDaemon) Connections() []control.Connection           { return d.Answers.Connections }
 func (d *fakeDaemon) Check(context.Context) []control.CheckResult { return d.Answers.Checks }
+func (d *fakeDaemon) Switch(bool) control.SwitchResult            { return d.Answers.Switch }
 func (d *fakeDaemon) Reload(context.Context) control.ReloadResult { return d.Answers.Reload }
 
 func scriptDaemon(ts *testscript.TestScript, _ bool, args []string) {

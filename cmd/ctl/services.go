@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/meshd/meshd/engine/control"
 )
@@ -14,8 +15,9 @@ var servicesCommand = command{
 	summary: "the services of the mesh, with their virtual addresses",
 	help: `
 DNS NAME resolves to the virtual addresses IPV4 and IPV6, where callers
-connect to PORT. A service that only calls others has none of these. LOCAL
-says whether processes of this host can be the service.`,
+connect to PORT, or to the port of one of its LISTENERS. A service that only
+calls others has none of these. HOST NAMES outside the mesh resolve to the same
+addresses. LOCAL says whether processes of this host can be the service.`,
 	example: "meshctl services",
 	setup: noFlags(func(ctx context.Context, p *program) error {
 		list, err := p.client().Services(ctx)
@@ -37,7 +39,8 @@ says whether processes of this host can be the service.`,
 			}
 			rows = append(rows, []string{
 				s.Name, virtual(s, netip.Addr.Is4), virtual(s, netip.Addr.Is6), port,
-				string(s.Protocol), string(s.Balancing), decimal(s.Endpoints), yes(s.Local), s.DNSName,
+				listeners(s), string(s.Protocol), string(s.Balancing), decimal(s.Endpoints), yes(s.Local), s.DNSName,
+				strings.Join(s.Hostnames, ","),
 			})
 		}
 		return p.writeTable(serviceColumns, rows)
@@ -49,11 +52,22 @@ var serviceColumns = []column{
 	{head: "IPV4"},
 	{head: "IPV6", drop: 1},
 	{head: "PORT", drop: 6},
+	{head: "LISTENERS", drop: 3, optional: true},
 	{head: "PROTOCOL", drop: 4},
 	{head: "BALANCING", drop: 2},
 	{head: "ENDPOINTS", drop: 7},
 	{head: "LOCAL", drop: 3},
 	{head: "DNS NAME", drop: 5},
+	{head: "HOST NAMES", drop: 3, optional: true},
+}
+
+// listeners returns the further ports of a service with their names.
+func listeners(s control.Service) string {
+	var all []string
+	for _, l := range s.Listeners {
+		all = append(all, l.Name+":"+decimal(l.Port))
+	}
+	return strings.Join(all, ",")
 }
 
 // virtual returns the virtual address of one family, empty when the service has none.

@@ -46,7 +46,9 @@ var captureWords = map[control.CaptureState]string{
 
 func writeStatus(w io.Writer, s control.Status, now time.Time, width int) {
 	answer := fmt.Sprintf("meshd on %s: %s", s.Host, s.State)
-	if words, known := captureWords[s.Capture.State]; known {
+	if s.Capture.Disabled {
+		answer += ", not capturing (disabled: meshctl enable ends that)"
+	} else if words, known := captureWords[s.Capture.State]; known {
 		answer += ", " + words
 	}
 	if n := len(s.Problems); n > 0 {
@@ -117,6 +119,9 @@ func refusalRows(refused []control.Refusal) (rows [][2]string) {
 // facts returns the block of names and values.
 func facts(s control.Status, now time.Time) [][2]string {
 	capture := fmt.Sprintf("%s, mode %s, fail %s", s.Capture.State, s.Capture.Mode, s.Capture.Fail)
+	if s.Capture.Disabled {
+		capture = fmt.Sprintf("disabled by meshctl, else mode %s, fail %s", s.Capture.Mode, s.Capture.Fail)
+	}
 	if s.Capture.State != control.CaptureOff {
 		capture += fmt.Sprintf(", heartbeat %s ago", elapsed(time.Duration(s.Capture.HeartbeatAgeMS)*time.Millisecond))
 	}

@@ -6,8 +6,10 @@ import (
 	"net/netip"
 	"os"
 
+	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/control"
 	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/snapshot"
 )
 
 // backend is what the control socket shows of the daemon.
@@ -64,13 +66,13 @@ func (d *daemon) captureState() control.Capture {
 	age, err := d.kernel.HeartbeatAge()
 	capture := d.loaded.Load().config.Capture
 	c := control.Capture{
-		State: control.CaptureActive, Mode: capture.Mode, Fail: capture.Fail,
+		State: control.CaptureActive, Mode: capture.Mode, Disabled: d.kernel.IsOff(), Fail: capture.Fail,
 		Cgroup: d.cgroup, Programs: have, HeartbeatAgeMS: age.Milliseconds(),
 	}
 	switch {
 	case have < want || err != nil || !d.beats() || d.probe.failure.Load() != nil:
 		c.State = control.CaptureDegraded
-	case capture.Mode == mesh.CaptureOff:
+	case c.Disabled || capture.Mode == mesh.CaptureOff:
 		c.State = control.CaptureOff
 	}
 	return c
@@ -83,7 +85,10 @@ func (b backend) Services() []control.Service {
 	for _, s := range snap.Services() {
 		row := control.Service{
 			Name: s.Name, Port: s.Port, Protocol: s.Protocol, Balancing: s.Balancing,
-			Endpoints: len(s.Endpoints), Local: s.Local,
+			Endpoints: len(s.Endpoints), Local: s.Local, Hostnames: s.Hostnames,
+		}
+		for _, l := range s.Listeners {
+			row.Listeners = append(row.Listeners, control.ServiceListener(l))
 		}
 		if s.Port != 0 {
 			row.Addresses = []netip.Addr{s.Virtual4, s.Virtual6}
@@ -98,18 +103,32 @@ func (b backend) Services() []control.Service {
 func (b backend) Endpoints() []control.Endpoint {
 	var all []control.Endpoint
 	for _, s := range b.d.snapshots.Load().Services() {
-		for _, e := range s.Group.Endpoints() {
-			row := control.Endpoint{
-				Service: s.Name, Name: e.Name(), Host: e.Host, Address: e.Address, Weight: e.Weight, Tags: e.Tags,
-				Active: int(e.Active()), Connected: e.Connected(), Failed: e.Failed(),
+		for _, p := range s.Ports {
+			for _, e := range p.Group.Endpoints() {
+				all = append(all, endpointRow(p, e))
 			}
-			if f := e.LastFailure(); f != nil {
-				row.LastFailure = &control.Failure{At: f.Time, Text: f.Text}
-			}
-			all = append(all, row)
 		}
 	}
 	return all
+}
+
+func endpointRow(p *snapshot.Port, e *balance.Endpoint) control.Endpoint {
+	row := control.Endpoint{
+		Service: p.Service.Name, Listener: p.Listener, Name: e.Name(), Host: e.Host, Hostname: e.Hostname, Address: e.Address,
+		Weight: e.Weight, Tags: e.Tags, Active: int(e.Active()), Connected: e.Connected(), Failed: e.Failed(),
+	}
+	if f := e.LastFailure(); f != nil {
+		row.LastFailure = &control.Failure{At: f.Time, Text: f.Text}
+	}
+	h := e.Health()
+	row.State = control.EndpointState(h.State)
+	if !h.Until.IsZero() {
+		row.EjectedUntil = &h.Until
+	}
+	for _, t := range h.History {
+		row.History = append(row.History, control.Transition{At: t.Time, State: control.EndpointState(t.State), Reason: t.Reason})
+	}
+	return row
 }
 
 // Connections implements control.Backend.
@@ -131,6 +150,9 @@ func (b backend) Check(ctx context.Context) []control.CheckResult { return b.d.c
 
 // Reload implements control.Backend.
 func (b backend) Reload(ctx context.Context) control.ReloadResult { return b.d.reload(ctx) }
+
+// Switch implements control.Backend.
+func (b backend) Switch(on bool) control.SwitchResult { return b.d.switchCapture(on) }
 
 // statusLine is what systemctl status shows.
 func (d *daemon) statusLine() string {

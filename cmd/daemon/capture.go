@@ -20,7 +20,7 @@ import (
 
 var loopback4 = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 
-// probeInterval is how often capture is tried out.
+// probeInterval is how often capture is tried out, and put back.
 const probeInterval = 3 * time.Second
 
 // redirector tells the proxy what the kernel programs recorded, and keeps meshd's own probe away from it.
@@ -72,28 +72,19 @@ func (p *prober) try(ctx context.Context) error {
 	return nil
 }
 
-// watch tries again and again until ctx ends.
-func (p *prober) watch(ctx context.Context, changed func(error)) {
-	ticks := time.NewTicker(probeInterval)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-		}
-		if !p.beats() {
-			continue
-		}
-		err := p.try(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if before := p.failure.Load(); (err == nil) != (before == nil) {
-			changed(err)
-		}
-		p.set(err)
+// again tries while meshd beats, and tells when the outcome has changed.
+func (p *prober) again(ctx context.Context, changed func(error)) {
+	if !p.beats() {
+		return
 	}
+	err := p.try(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	if before := p.failure.Load(); (err == nil) != (before == nil) {
+		changed(err)
+	}
+	p.set(err)
 }
 
 func (p *prober) set(err error) {
@@ -109,10 +100,17 @@ func (p *prober) set(err error) {
 // the kernel programs of them.
 func (d *daemon) listenOutbound(ctx context.Context) ([]*net.TCPListener, error) {
 	var all []*net.TCPListener
-	for _, loopback := range []netip.Addr{loopback4, netip.IPv6Loopback()} {
-		l, err := d.sockets.TCP(ctx, "outbound", netip.AddrPortFrom(loopback, uint16(d.options.outboundPort)))
+	port := uint16(d.options.outboundPort)
+	families := []func() (*net.TCPListener, error){
+		func() (*net.TCPListener, error) { return d.sockets.LoopbackTCP(ctx, "outbound", port) },
+		func() (*net.TCPListener, error) {
+			return d.sockets.TCP(ctx, "outbound", netip.AddrPortFrom(netip.IPv6Loopback(), port))
+		},
+	}
+	for _, open := range families {
+		l, err := open()
 		if lacksFamily(err) {
-			d.log.Info("host lacks an address family", "listener", loopback, "error", err)
+			d.log.Info("host lacks an address family", "listener", "outbound", "error", err)
 			continue
 		}
 		if err != nil {
@@ -132,7 +130,7 @@ func (d *daemon) listenOutbound(ctx context.Context) ([]*net.TCPListener, error)
 // probeChanged logs that capture has begun to fail, or works again.
 func (d *daemon) probeChanged(err error) {
 	if err != nil {
-		d.log.Error("capture fails", "error", err)
+		d.log.Error("capture fails", "error", err, "others", d.others())
 		return
 	}
 	d.log.Info("capture works again")

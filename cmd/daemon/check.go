@@ -201,7 +201,7 @@ func listening(table string, ports map[uint16]bool) {
 func (d *daemon) checkSelf(ctx context.Context) []control.CheckResult {
 	var results []control.CheckResult
 	if have, want := d.kernel.Attached(); have < want {
-		results = append(results, fails("programs", "systemctl restart meshd; bpftool cgroup tree "+d.cgroup, "%d of %d attached to %s", have, want, d.cgroup))
+		results = append(results, fails("programs", "wait 5 s, meshd attaches them again; find the other tool: bpftool cgroup tree "+d.cgroup, "%d of %d attached to %s", have, want, d.cgroup))
 	} else {
 		results = append(results, ok("programs", "%d attached to %s", have, d.cgroup))
 	}

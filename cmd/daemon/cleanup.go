@@ -12,7 +12,7 @@ import (
 	"github.com/meshd/meshd/engine/control"
 )
 
-// cleanUp removes what a meshd that is gone has left: pinned programs, and the control socket. It is the owner meanwhile,
+// cleanUp removes what a meshd that is gone has left: pinned programs, the control socket, and names in the hosts file. It is the owner meanwhile,
 // so that no meshd starts on what is being removed. The lock stays, an empty file in a folder that a reboot empties.
 func cleanUp(_ context.Context, o ctl.CleanupOptions) (string, error) {
 	done := "would remove"
@@ -33,6 +33,16 @@ func cleanUp(_ context.Context, o ctl.CleanupOptions) (string, error) {
 		}
 		fmt.Fprintf(&report, "%s the kernel programs and maps in %s\n", done, o.BPFDir)
 	}
+	routes, err := bpf.Routes()
+	if err == nil && len(routes) > 0 {
+		if !o.DryRun {
+			routes, err = bpf.ForgetRoutes(nil)
+		}
+		fmt.Fprintf(&report, "%s the routes by which virtual addresses are unreachable: %s\n", done, joined(routes))
+	}
+	if err != nil {
+		return report.String(), err
+	}
 	socket := filepath.Join(o.RunDir, filepath.Base(control.SocketPath))
 	if _, err := os.Lstat(socket); err == nil {
 		if !o.DryRun {
@@ -42,5 +52,9 @@ func cleanUp(_ context.Context, o ctl.CleanupOptions) (string, error) {
 		}
 		fmt.Fprintf(&report, "%s %s\n", done, socket)
 	}
-	return report.String(), nil
+	had, err := removeHostsBlock(hostsPath, o.DryRun)
+	if had {
+		fmt.Fprintf(&report, "%s the names of the mesh in %s\n", done, hostsPath)
+	}
+	return report.String(), err
 }

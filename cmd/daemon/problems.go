@@ -17,31 +17,20 @@ const freshFailure = 5 * time.Minute
 
 // problems lists what needs a person, the worst first.
 func (d *daemon) problems() []control.Problem {
-	var all []control.Problem
-	if have, want := d.kernel.Attached(); have < want {
-		all = append(all, control.Problem{
-			What: fmt.Sprintf("only %d of %d kernel programs are attached: something else has detached them", have, want),
-			Fix:  "systemctl restart meshd, then look for the other tool: bpftool cgroup tree " + d.cgroup,
-		})
-	}
-	if !d.beats() {
-		all = append(all, control.Problem{
-			What: "the kernel programs get no heartbeat, so they decide as if meshd were dead",
-			Fix:  "journalctl -u meshd -e; systemctl restart meshd",
-		})
-	}
-	if failure := d.probe.failure.Load(); failure != nil {
-		all = append(all, control.Problem{
-			What: "connections are not captured: " + *failure,
-			Fix:  "meshctl check; systemctl restart meshd",
-		})
-	}
+	all := d.kernelProblems()
 	if d.outbound.Full() {
 		all = append(all, control.Problem{
 			What: "as many connections are open as meshd may hold: further ones wait",
 			Fix:  "see whose they are: meshctl connections; or raise LimitNOFILE= of meshd.service, two for each connection",
 		})
 	}
+	if failure := d.hosts.failure(); failure != "" {
+		all = append(all, control.Problem{
+			What: "the names of the mesh in " + hostsPath + " are not as they should be: " + failure,
+			Fix:  "mend that file, and wait 5 s; or take hosts_file out of the dns block, then meshctl reload",
+		})
+	}
+	all = append(all, d.outsideProblems()...)
 	all = append(all, d.deadServices()...)
 	for _, unit := range d.workloads.unclearUnits() {
 		all = append(all, control.Problem{
@@ -90,20 +79,45 @@ func (d *daemon) refused(snap *snapshot.Snapshot) []control.Refusal {
 	return all
 }
 
-// deadServices lists the services none of whose endpoints has accepted the last connection that it was offered.
+// deadServices lists the ports of services none of whose endpoints is up, by its check, or has accepted the last
+// connection that it was offered.
 func (d *daemon) deadServices() []control.Problem {
 	var all []control.Problem
 	for _, s := range d.snapshots.Load().Services() {
-		failure := deadSince(s.Group.Endpoints())
-		if failure == nil {
-			continue
+		for _, p := range s.Ports {
+			if why := allDown(p.Group.Endpoints()); why != "" {
+				all = append(all, control.Problem{
+					What: fmt.Sprintf("no endpoint of %s is up, and connections to port %d are refused: %s", s.Name, p.Number, why),
+					Fix:  "meshctl endpoints " + s.Name + "; then look at the service on those hosts",
+				})
+				continue
+			}
+			failure := deadSince(p.Group.Endpoints())
+			if failure == nil {
+				continue
+			}
+			all = append(all, control.Problem{
+				What: fmt.Sprintf("no endpoint of %s accepts connections to port %d: %s", s.Name, p.Number, failure.Text),
+				Fix:  "meshctl endpoints " + s.Name + "; then look at the service on those hosts",
+			})
 		}
-		all = append(all, control.Problem{
-			What: fmt.Sprintf("no endpoint of %s accepts connections: %s", s.Name, failure.Text),
-			Fix:  "meshctl endpoints " + s.Name + "; then look at the service on those hosts",
-		})
 	}
 	return all
+}
+
+// allDown returns why the last of the endpoints went down when the checks of all fail; else nothing.
+func allDown(endpoints []*balance.Endpoint) string {
+	var last balance.Transition
+	for _, e := range endpoints {
+		h := e.Health()
+		if h.State != balance.Down {
+			return ""
+		}
+		if t := h.History[len(h.History)-1]; !t.Time.Before(last.Time) {
+			last = t
+		}
+	}
+	return last.Reason
 }
 
 // deadSince returns the latest failure when all endpoints fail and that is news; else nil.

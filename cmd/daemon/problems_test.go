@@ -11,10 +11,10 @@ import (
 )
 
 func TestDeadSince(t *testing.T) {
-	group := balance.New(mesh.RoundRobin, []mesh.Endpoint{
+	group := balance.New(balance.Config{Endpoints: []mesh.Endpoint{
 		{Address: netip.MustParseAddrPort("10.0.0.1:80"), Weight: 1},
 		{Address: netip.MustParseAddrPort("10.0.0.2:80"), Weight: 1},
-	}, nil)
+	}})
 	one, two := group.Endpoints()[0], group.Endpoints()[1]
 	refused := errors.New("refused")
 	expect := func(when string, dead bool) {

@@ -83,29 +83,44 @@ func (d *daemon) apply(ctx context.Context, next *config.Config) error {
 		return errors.New("node.cgroup has changed, which a reload cannot follow: systemctl restart meshd")
 	}
 	// Build.
-	snap := snapshot.Build(snapshot.Input{
-		Version: d.snapshots.Load().Version() + 1, Catalog: next.Catalog, Host: next.Host, Previous: d.snapshots.Load(),
-	})
-	rules := d.rulesOf(next, snap)
+	after := &loaded{config: next}
+	d.learnOutside(ctx, before, after)
+	defer func() { d.outside.Watch(outsideNames(d.loaded.Load())) }() // those of next, unless it was refused
+	previous, snap := d.snapshots.Load(), d.build(next)
 	page, err := d.openMetrics(ctx, next)
 	if err != nil {
 		return err
 	}
-	// Publish, the snapshot first: a service that the kernel sends here must be known here.
-	previous := d.snapshots.Swap(snap)
-	if err := d.kernel.Apply(rules); err != nil {
-		d.snapshots.Swap(previous)
+	// Publish.
+	if err := d.publish(next, snap); err != nil {
 		d.discard(page)
-		return fmt.Errorf("apply to the kernel: %w", err)
+		return err
 	}
-	d.loaded.Store(&loaded{config: next, at: time.Now()})
-	d.metrics.SnapshotVersion(snap.Version())
+	after.at = time.Now()
+	d.loaded.Store(after)
+	d.hosts.keep()
 	// Retire.
+	if before != nil && !slices.Equal(rangesOf(previous.Mesh()), rangesOf(snap.Mesh())) {
+		d.keepRoutes()
+	}
 	d.show(page)
 	d.workloads.forget()
 	d.metrics.Forget(func(service string) bool { _, ok := snap.Named(service); return ok })
 	d.watchFiles(ctx, next)
 	d.storeListeners()
+	return nil
+}
+
+// publish makes a snapshot the one that is read, and the kernel decide by it. What fails leaves those before.
+func (d *daemon) publish(c *config.Config, snap *snapshot.Snapshot) error {
+	rules := d.rulesOf(c, snap)
+	previous := d.snapshots.Swap(snap) // first: a service that the kernel sends here must be known here
+	if err := d.kernel.Apply(rules); err != nil {
+		d.snapshots.Swap(previous)
+		return fmt.Errorf("apply to the kernel: %w", err)
+	}
+	d.metrics.SnapshotVersion(snap.Version())
+	d.checks.Set(targetsOf(snap, d.suspects))
 	return nil
 }
 

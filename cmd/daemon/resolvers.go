@@ -20,7 +20,7 @@ import (
 
 // resolverInterval is how often the list of resolvers is read. It is not watched by inotify, since the file is often a
 // link into another folder, or mounted over, where a change gives no event.
-const resolverInterval = 5 * time.Second
+const resolverInterval = time.Second
 
 // resolvers serves the queries to the resolvers of the host, each at its own port.
 type resolvers struct {
@@ -159,17 +159,17 @@ func (r *resolvers) follow(ctx context.Context, changed func()) {
 	}
 }
 
-// readResolvers returns the nameservers of a resolv.conf(5), as many as can be served. A host without the file has
-// none.
+// localResolvers are asked where resolv.conf names none: by the C libraries the first, by Go both.
+var localResolvers = []netip.Addr{loopback4, netip.IPv6Loopback()}
+
+// readResolvers returns the nameservers of a resolv.conf(5), as many as can be served.
 func readResolvers(file string) ([]netip.Addr, error) {
 	text, err := os.ReadFile(file)
-	if os.IsNotExist(err) {
-		return nil, nil
-	}
-	if err != nil {
+	if err != nil && !os.IsNotExist(err) {
 		return nil, fmt.Errorf("read resolvers: %w", err)
 	}
 	var addrs []netip.Addr
+	named := false
 	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
 		if len(fields) < 2 || fields[0] != "nameserver" {
@@ -177,11 +177,15 @@ func readResolvers(file string) ([]netip.Addr, error) {
 		}
 		addr, err := netip.ParseAddr(fields[1])
 		addr = addr.Unmap()
+		named = named || err == nil
 		// The kernel programs know no zones: a link-local resolver is left to answer by itself.
 		if err != nil || addr.Zone() != "" || slices.Contains(addrs, addr) || len(addrs) == bpf.MaxResolvers {
 			continue
 		}
 		addrs = append(addrs, addr)
+	}
+	if !named {
+		return localResolvers, nil
 	}
 	return addrs, nil
 }

@@ -41,16 +41,13 @@ func (o options) rulesOf(c *config.Config, snap *snapshot.Snapshot, resolvers []
 		ByCgroup:     len(c.Capture.ExcludeUnits) > 0,
 	}
 	for _, s := range snap.Services() {
-		if s.Port == 0 {
-			continue
-		}
-		for _, a := range []netip.Addr{s.Virtual4, s.Virtual6} {
-			if a.IsValid() {
-				r.Virtual = append(r.Virtual, bpf.Virtual{Address: netip.AddrPortFrom(a, s.Port), Service: s.ID()})
+		for _, p := range s.Ports {
+			for _, a := range []netip.Addr{s.Virtual4, s.Virtual6} {
+				if a.IsValid() {
+					r.Virtual = append(r.Virtual, bpf.Virtual{Address: netip.AddrPortFrom(a, p.Number), Service: p.ID})
+				}
 			}
-		}
-		for _, e := range s.Endpoints {
-			r.Backends[s.ID()] = append(r.Backends[s.ID()], e.Address)
+			r.Backends[p.ID] = p.Group.Backends() // also when there are none: SetBackends may get some later
 		}
 	}
 	if probe, ok := probeAddress(snap.Mesh()); ok {

@@ -24,7 +24,8 @@ func TestRulesOf(t *testing.T) {
 			Services: []mesh.Service{
 				{
 					Name: "billing", Port: 80, Virtual4: netip.MustParseAddr("244.1.1.1"), Virtual6: netip.MustParseAddr("fd6d:6573:6864::1"),
-					Endpoints: []mesh.Endpoint{{Address: netip.MustParseAddrPort("10.0.0.1:8080"), Weight: 1}},
+					Listeners: []mesh.Listener{{Name: "grpc", Port: 9090}},
+					Endpoints: []mesh.Endpoint{{Address: netip.MustParseAddrPort("10.0.0.1:8080"), Ports: map[string]uint16{"grpc": 9091}, Weight: 1}},
 				},
 				{Name: "nightly"},
 			},
@@ -32,16 +33,19 @@ func TestRulesOf(t *testing.T) {
 	}
 	snap := snapshot.Build(snapshot.Input{Version: 1, Catalog: c.Catalog})
 	r := o.rulesOf(c, snap, []netip.Addr{netip.MustParseAddr("10.0.0.2")})
-	id := mesh.IDOf("billing")
+	id, grpc := mesh.IDOf("billing"), mesh.IDOf("billing/grpc")
 	wantVirtual := []bpf.Virtual{
 		{Address: netip.MustParseAddrPort("244.1.1.1:80"), Service: id},
 		{Address: netip.MustParseAddrPort("[fd6d:6573:6864::1]:80"), Service: id},
+		{Address: netip.MustParseAddrPort("244.1.1.1:9090"), Service: grpc},
+		{Address: netip.MustParseAddrPort("[fd6d:6573:6864::1]:9090"), Service: grpc},
 		{Address: netip.MustParseAddrPort("247.255.255.254:1"), Probe: true},
 	}
 	if !slices.Equal(r.Virtual, wantVirtual) {
 		t.Errorf("virtual addresses %v", r.Virtual)
 	}
-	if !slices.Equal(r.Backends[id], []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:8080")}) || len(r.Backends) != 1 {
+	if !slices.Equal(r.Backends[id], []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:8080")}) || len(r.Backends) != 2 ||
+		!slices.Equal(r.Backends[grpc], []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:9091")}) {
 		t.Errorf("backends %v", r.Backends)
 	}
 	if !slices.Equal(r.ExcludeUIDs, []uint32{0, 65534}) || !r.ByCgroup || r.IncludeOnly || r.Fail != mesh.FailClosed {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -20,9 +21,12 @@ import (
 	"github.com/meshd/meshd/engine/config"
 	"github.com/meshd/meshd/engine/control"
 	"github.com/meshd/meshd/engine/dns"
+	"github.com/meshd/meshd/engine/health"
 	"github.com/meshd/meshd/engine/listen"
+	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/observe"
 	"github.com/meshd/meshd/engine/proxy"
+	"github.com/meshd/meshd/engine/resolve"
 	"github.com/meshd/meshd/engine/snapshot"
 	"github.com/meshd/meshd/systemd"
 )
@@ -45,8 +49,12 @@ type daemon struct {
 	workloads *workloads
 	outbound  *proxy.Outbound
 	resolvers *resolvers
+	hosts     *hostsFile
 	control   *control.Server
 	probe     *prober
+	upkeep    upkeep
+	checks    *health.Checker
+	outside   *resolve.Resolver
 	queries   atomic.Uint64
 
 	outboundListeners []*net.TCPListener
@@ -55,7 +63,9 @@ type daemon struct {
 	changing  sync.Mutex // held while the configuration or the rules change
 	loaded    atomic.Pointer[loaded]
 	reloads   chan struct{}
-	watched   []string // what stopWatch ends the watch of
+	rebuilds  chan struct{}
+	suspects  map[mesh.ServiceID]bool // ports that are checked because all of their endpoints fail
+	watched   []string                // what stopWatch ends the watch of
 	stopWatch context.CancelFunc
 	stored    map[string][]string // listeners that the service manager keeps, by name
 	page      *page
@@ -83,6 +93,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 		started:   time.Now(),
 		snapshots: &snapshot.Store{},
 		reloads:   make(chan struct{}, 1),
+		rebuilds:  make(chan struct{}, 1),
 		stored:    map[string][]string{},
 	}
 	first, diagnostics := d.load()
@@ -123,6 +134,7 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // what serves goes on while a stop drains
 	defer stop()
+	defer d.outside.Close()
 	defer d.resolvers.close()
 	if err := d.listen(serving); err != nil {
 		return err
@@ -138,8 +150,9 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 	defer life.end()
 	if err := d.probe.try(ctx); err != nil {
 		life.end()
-		return errors.Join(fmt.Errorf("the kernel programs are attached but do not capture: %w; meshctl check", err), d.withdraw())
+		return errors.Join(fmt.Errorf("the kernel programs are attached but do not capture: %w; %s; meshctl check", err, cmp.Or(d.others(), "no other tool is in the way")), d.withdraw())
 	}
+	d.keepRoutes()
 
 	d.ready(first)
 	err = life.wait(ctx)
@@ -151,6 +164,9 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 func (d *daemon) makeParts() error {
 	d.workloads = newWorkloads(d.cgroups, d.snapshots)
 	d.probe = d.newProber()
+	d.checks = health.New()
+	d.newOutside()
+	d.hosts = &hostsFile{path: hostsPath, wanted: d.hostsBlock, log: d.log}
 	d.control = control.New(backend{d}, control.Config{Group: meshdGroup(), Log: d.log})
 	return errors.Join(d.newProxy(), d.newResolvers())
 }
@@ -177,10 +193,13 @@ func (d *daemon) serve(ctx context.Context) *life {
 	life.must("cgroups", d.cgroups.Run)
 	life.must("heartbeat", func(ctx context.Context) error { return d.owner.beat(ctx, d.kernel, d.log) })
 	life.do(d.followCgroups)
+	life.do(d.followHealth)
 	life.do(d.serveReloads)
+	life.do(d.serveRebuilds)
 	life.do(d.reloadOnHangup)
 	life.do(func(ctx context.Context) { d.resolvers.follow(ctx, d.reapply) })
-	life.do(func(ctx context.Context) { d.probe.watch(ctx, d.probeChanged) })
+	life.do(d.hosts.follow)
+	life.do(d.lookAfterKernel)
 	life.do(func(ctx context.Context) {
 		systemd.RunWatchdog(ctx, d.notifier, systemd.WatchdogInterval(d.env.Getenv), d.beats, d.log)
 	})
@@ -225,6 +244,7 @@ func (d *daemon) openKernel(c *config.Config) (err error) {
 		age, _ := d.kernel.HeartbeatAge()
 		return age.Seconds()
 	})
+	d.metrics.SetEndpoints(d.endpointStates)
 	d.metrics.SetKernelStats(func() map[string]uint64 {
 		events, _ := d.kernel.Events()
 		return events

@@ -54,6 +54,7 @@ func awaitAccepted(l *net.TCPListener) {
 // retire ends what apply has started.
 func (d *daemon) retire(stop context.CancelFunc) {
 	stop()
+	d.checks.Close()
 	d.changing.Lock()
 	d.hide()
 	d.changing.Unlock()

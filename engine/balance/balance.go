@@ -1,12 +1,12 @@
-// Package balance chooses one endpoint of a service for a connection.
+// Package balance chooses one endpoint of a service for a connection, among those that are healthy.
 //
-// A choice takes no lock and allocates nothing, so that it costs the same on the busiest service.
+// A choice takes no lock and allocates nothing, so that it costs the same on the busiest service. balance.go has the
+// policies, choice.go what they choose from, health.go how endpoints stand.
 package balance
 
 import (
 	"math/rand/v2"
 	"net/netip"
-	"slices"
 	"sync/atomic"
 
 	"github.com/meshd/meshd/engine/mesh"
@@ -14,46 +14,50 @@ import (
 
 // Group is the endpoints of one service with the policy that chooses among them.
 //
-// It is immutable but for its counters, and safe for concurrent use.
+// It is immutable but for what is counted and known of its endpoints, and safe for concurrent use.
 type Group struct {
 	policy    mesh.Balancing
+	zone      string
 	endpoints []*Endpoint
-	upTo      []uint64      // upTo[i] is the sum of the weights before and including endpoint i
-	heaviest  uint64        // the largest weight
 	turn      atomic.Uint64 // of round robin
+	standing  *standing
+	current   atomic.Pointer[choice]
 }
 
-// New returns a group of the endpoints, in their order.
-//
-// An unknown or empty policy is round robin. previous may be nil; otherwise an endpoint that keeps its address keeps
-// its counters: both groups count in the same place, so connections of the old one are still seen when they end.
-func New(policy mesh.Balancing, endpoints []mesh.Endpoint, previous *Group) *Group {
-	g := &Group{
-		policy:    policy,
-		endpoints: make([]*Endpoint, 0, len(endpoints)),
-		upTo:      make([]uint64, 0, len(endpoints)),
-	}
+// Config is what a group is made of.
+type Config struct {
+	Policy    mesh.Balancing  // an unknown or empty one is round robin
+	Endpoints []mesh.Endpoint // in the order in which Endpoints returns them
+	Zone      string          // of the callers, whose endpoints are preferred; empty: no preference
+
+	// Previous is the group of the same service in the snapshot before; nil when there is none. An endpoint that keeps
+	// its address keeps its counters and its state: both groups share them, so connections of the old one are still seen
+	// when they end.
+	Previous *Group
+}
+
+// New returns a group.
+func New(c Config) *Group {
+	g := &Group{policy: c.Policy, zone: c.Zone, endpoints: make([]*Endpoint, 0, len(c.Endpoints))}
 	known := make(map[netip.AddrPort]*counters)
-	if previous == nil {
+	if c.Previous == nil {
+		g.standing = new(standing)
 		g.turn.Store(rand.Uint64N(1 << 32)) // hosts that start together shall not all begin at the same endpoint
 	} else {
-		g.turn.Store(previous.turn.Load())
-		for _, e := range previous.endpoints {
+		g.standing = c.Previous.standing
+		g.turn.Store(c.Previous.turn.Load())
+		for _, e := range c.Previous.endpoints {
 			known[e.Address] = e.counters
 		}
 	}
-	var sum uint64
-	for i, e := range endpoints {
-		c := known[e.Address]
-		if c == nil {
-			c = new(counters)
-			known[e.Address] = c
+	for i, e := range c.Endpoints {
+		shared := known[e.Address]
+		if shared == nil {
+			shared = new(counters)
+			known[e.Address] = shared
 		}
 		e.Weight = max(e.Weight, 1)
-		sum += uint64(e.Weight)
-		g.heaviest = max(g.heaviest, uint64(e.Weight))
-		g.upTo = append(g.upTo, sum)
-		g.endpoints = append(g.endpoints, &Endpoint{Endpoint: e, index: i, counters: c})
+		g.endpoints = append(g.endpoints, &Endpoint{Endpoint: e, group: g, index: i, counters: shared})
 	}
 	return g
 }
@@ -61,21 +65,28 @@ func New(policy mesh.Balancing, endpoints []mesh.Endpoint, previous *Group) *Gro
 // Endpoints returns all endpoints of the group in their order. The caller must not change the slice.
 func (g *Group) Endpoints() []*Endpoint { return g.endpoints }
 
-// Pick returns an endpoint that is not in tried and adds it to tried; nil when none is left.
+// Pick returns an endpoint that is not in tried and adds it to tried; nil when none is left, or when the checks of all
+// of them fail.
+//
+// The first one is chosen by the policy among the endpoints that are up, those of the zone before others. A connection
+// that comes back gets the others by and by, the likely ones first and in the end also those that are not up.
 //
 // tried belongs to one connection and one group; its zero value is empty.
 func (g *Group) Pick(tried *Tried) *Endpoint {
-	if tried.count == len(g.endpoints) {
+	c := g.choice()
+	if len(c.first) == 0 || tried.count == len(g.endpoints) {
 		return nil
 	}
 	var i int
-	switch g.policy {
-	case mesh.LeastRequest:
-		i = g.leastRequest(tried)
-	case mesh.Random:
-		i = g.random(tried, none)
+	switch {
+	case tried.count > 0:
+		i = g.next(c, tried)
+	case g.policy == mesh.LeastRequest:
+		i = g.leastRequest(c)
+	case g.policy == mesh.Random:
+		i = c.first[c.draw(none)]
 	default:
-		i = g.roundRobin(tried)
+		i = g.roundRobin(c)
 	}
 	tried.add(i)
 	return g.endpoints[i]
@@ -86,33 +97,35 @@ func (g *Group) Pick(tried *Tried) *Endpoint {
 // It is a static stride schedule: turn t belongs to generation t/n and endpoint t%n, and an endpoint sits out the
 // generations in which its weight does not carry it over the next multiple of the heaviest weight. In as many
 // generations as the heaviest weighs, each endpoint serves exactly as often as it weighs. The heaviest serves in all
-// of them, so the loop ends within n steps unless turns are lost to tried endpoints or to concurrent callers.
-func (g *Group) roundRobin(tried *Tried) int {
-	n := uint64(len(g.endpoints))
+// of them, so the loop ends within n steps unless turns are lost to concurrent callers.
+func (g *Group) roundRobin(c *choice) int {
+	n := uint64(len(c.first))
 	for range n {
 		t := g.turn.Add(1)
-		i := int(t % n)
-		if tried.has(i) {
-			continue
-		}
+		p := t % n
+		i := c.first[p]
 		weight := uint64(g.endpoints[i].Weight)
 		// The offset keeps endpoints of equal weight from sitting out the same generations.
-		position := weight*(t/n%g.heaviest) + g.heaviest/2*uint64(i)%g.heaviest
-		if position%g.heaviest+weight >= g.heaviest {
+		position := weight*(t/n%c.heaviest) + c.heaviest/2*p%c.heaviest
+		if position%c.heaviest+weight >= c.heaviest {
 			return i
 		}
 	}
-	return g.random(tried, none)
+	return c.first[c.draw(none)]
 }
 
-// leastRequest returns the less busy of two endpoints drawn by weight; of two that are equally busy the first drawn,
-// so that an idle group is spread by weight.
-func (g *Group) leastRequest(tried *Tried) int {
-	i := g.random(tried, none)
-	if tried.count+1 == len(g.endpoints) {
-		return i
+// leastRequest returns the less busy of two endpoints drawn by weight.
+func (g *Group) leastRequest(c *choice) int {
+	p := c.draw(none)
+	if len(c.first) == 1 {
+		return c.first[p]
 	}
-	j := g.random(tried, i)
+	return g.lessBusy(c.first[p], c.first[c.draw(p)])
+}
+
+// lessBusy returns the less busy of two endpoints; of two that are equally busy the first, so that an idle group is
+// spread by weight.
+func (g *Group) lessBusy(i, j int) int {
 	a, b := g.endpoints[i], g.endpoints[j]
 	if b.Active()*int64(a.Weight) < a.Active()*int64(b.Weight) {
 		return j
@@ -123,48 +136,45 @@ func (g *Group) leastRequest(tried *Tried) int {
 // none is the index of no endpoint.
 const none = -1
 
-// random draws by weight an endpoint that is neither tried nor except. One must be left.
-func (g *Group) random(tried *Tried, except int) int {
-	if tried.count > 0 {
-		return g.randomLeft(tried, except)
+// next returns an endpoint for a connection that has failed before: by weight, one of the lowest rank that is left. It
+// looks at every endpoint.
+func (g *Group) next(c *choice, tried *Tried) int {
+	best := unranked
+	for i := range g.endpoints {
+		if !tried.has(i) {
+			best = min(best, c.rank[i])
+		}
 	}
-	total := g.upTo[len(g.upTo)-1]
-	if except == none {
-		return g.at(rand.Uint64N(total))
+	i := g.drawLeft(c, tried, best, none)
+	if g.policy == mesh.LeastRequest {
+		if j := g.drawLeft(c, tried, best, i); j != none {
+			return g.lessBusy(i, j)
+		}
 	}
-	// Cut the excepted endpoint out of the line of weights and close the gap.
-	weight := uint64(g.endpoints[except].Weight)
-	before := g.upTo[except] - weight
-	r := rand.Uint64N(total - weight)
-	if r >= before {
-		r += weight
-	}
-	return g.at(r)
-}
-
-// at returns the endpoint at position r of the line of weights.
-func (g *Group) at(r uint64) int {
-	i, _ := slices.BinarySearch(g.upTo, r+1)
 	return i
 }
 
-// randomLeft is random for a connection that has failed before: it looks at every endpoint.
-func (g *Group) randomLeft(tried *Tried, except int) int {
+// drawLeft draws by weight an endpoint of a rank that is neither tried nor except; none when there is none.
+func (g *Group) drawLeft(c *choice, tried *Tried, of rank, except int) int {
+	isLeft := func(i int) bool { return c.rank[i] == of && i != except && !tried.has(i) }
 	var total uint64
 	for i, e := range g.endpoints {
-		if i != except && !tried.has(i) {
+		if isLeft(i) {
 			total += uint64(e.Weight)
 		}
 	}
+	if total == 0 {
+		return none
+	}
 	r := rand.Uint64N(total)
 	for i, e := range g.endpoints {
-		if i == except || tried.has(i) {
-			continue
-		}
-		if r < uint64(e.Weight) {
+		switch {
+		case !isLeft(i):
+		case r < uint64(e.Weight):
 			return i
+		default:
+			r -= uint64(e.Weight)
 		}
-		r -= uint64(e.Weight)
 	}
-	panic("balance: picked from a group that has no endpoint left")
+	panic("balance: drew beyond the weights that are left")
 }

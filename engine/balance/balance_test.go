@@ -2,6 +2,7 @@ package balance
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"net/netip"
 	"slices"
@@ -46,7 +47,7 @@ func TestShareFollowsWeight(t *testing.T) {
 	for name, weights := range groups {
 		for _, policy := range policies {
 			t.Run(name+"/"+string(policy), func(t *testing.T) {
-				g := New(policy, endpoints(weights...), nil)
+				g := New(Config{Policy: policy, Endpoints: endpoints(weights...)})
 				var sum float64
 				for _, e := range g.Endpoints() {
 					sum += float64(e.Weight)
@@ -69,7 +70,7 @@ func TestShareFollowsWeight(t *testing.T) {
 
 // In as many turns as the weights add up to, round robin is exact, wherever it begins.
 func TestRoundRobinIsExact(t *testing.T) {
-	g := New(mesh.RoundRobin, endpoints(5, 1, 3), nil)
+	g := New(Config{Policy: mesh.RoundRobin, Endpoints: endpoints(5, 1, 3)})
 	got := make([]int, 3)
 	for range 9 * 100 {
 		got[g.Pick(new(Tried)).index]++
@@ -80,7 +81,7 @@ func TestRoundRobinIsExact(t *testing.T) {
 }
 
 func TestRoundRobinIsSmooth(t *testing.T) {
-	g := New(mesh.RoundRobin, endpoints(5, 1), nil)
+	g := New(Config{Policy: mesh.RoundRobin, Endpoints: endpoints(5, 1)})
 	longest, run := 0, 0
 	for range 600 {
 		if g.Pick(new(Tried)).index == 0 {
@@ -98,7 +99,7 @@ func TestRoundRobinIsSmooth(t *testing.T) {
 func TestEveryEndpointIsPickedOnce(t *testing.T) {
 	for _, n := range []int{0, 1, 2, 3, 17, 256, 300} {
 		for _, policy := range policies {
-			g := New(policy, equal(n), nil)
+			g := New(Config{Policy: policy, Endpoints: equal(n)})
 			var tried Tried
 			seen := make(map[netip.AddrPort]bool)
 			for e := g.Pick(&tried); e != nil; e = g.Pick(&tried) {
@@ -116,7 +117,7 @@ func TestEveryEndpointIsPickedOnce(t *testing.T) {
 
 func TestLightEndpointIsReachable(t *testing.T) {
 	for _, policy := range policies {
-		g := New(policy, endpoints(1, math.MaxUint32), nil)
+		g := New(Config{Policy: policy, Endpoints: endpoints(1, math.MaxUint32)})
 		var tried Tried
 		first, second := g.Pick(&tried), g.Pick(&tried)
 		if first == nil || second == nil || first == second {
@@ -126,7 +127,7 @@ func TestLightEndpointIsReachable(t *testing.T) {
 }
 
 func TestLeastRequestPrefersIdle(t *testing.T) {
-	g := New(mesh.LeastRequest, equal(2), nil)
+	g := New(Config{Policy: mesh.LeastRequest, Endpoints: equal(2)})
 	busy, idle := g.Endpoints()[0], g.Endpoints()[1]
 	busy.Acquire()
 	for range 100 {
@@ -141,7 +142,7 @@ func TestLeastRequestPrefersIdle(t *testing.T) {
 }
 
 func TestLeastRequestWeighsLoad(t *testing.T) {
-	g := New(mesh.LeastRequest, endpoints(1, 4), nil)
+	g := New(Config{Policy: mesh.LeastRequest, Endpoints: endpoints(1, 4)})
 	small, large := g.Endpoints()[0], g.Endpoints()[1]
 	small.Acquire()
 	for range 3 {
@@ -155,13 +156,17 @@ func TestLeastRequestWeighsLoad(t *testing.T) {
 }
 
 func TestCountersAreCarriedOver(t *testing.T) {
-	old := New(mesh.RoundRobin, equal(2), nil)
+	old := New(Config{Policy: mesh.RoundRobin, Endpoints: equal(2)})
 	kept := old.Endpoints()[1]
 	kept.Acquire()
 	kept.Connect()
 	kept.Fail(time.Unix(1, 0), errors.New("refused"))
 
-	g := New(mesh.LeastRequest, []mesh.Endpoint{{Address: address(7)}, {Address: address(1), Weight: 3}}, old)
+	g := New(Config{
+		Policy:    mesh.LeastRequest,
+		Endpoints: []mesh.Endpoint{{Address: address(7)}, {Address: address(1), Weight: 3}},
+		Previous:  old,
+	})
 	fresh, same := g.Endpoints()[0], g.Endpoints()[1]
 	if same.Active() != 1 || same.Connected() != 1 || same.Failed() != 1 || same.LastFailure().Text != "refused" {
 		t.Errorf("endpoint lost its counters: active %d, connected %d, failed %d, last %v",
@@ -178,7 +183,7 @@ func TestCountersAreCarriedOver(t *testing.T) {
 
 func TestPickDoesNotAllocate(t *testing.T) {
 	for _, policy := range policies {
-		g := New(policy, equal(inline), nil)
+		g := New(Config{Policy: policy, Endpoints: equal(inline)})
 		allocs := testing.AllocsPerRun(100, func() {
 			var tried Tried
 			for range 3 {
@@ -193,7 +198,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 
 func TestPickIsSafeForConcurrentUse(t *testing.T) {
 	for _, policy := range policies {
-		g := New(policy, endpoints(1, 2, 3), nil)
+		g := New(Config{Policy: policy, Endpoints: endpoints(1, 2, 3)})
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
@@ -214,14 +219,19 @@ func TestPickIsSafeForConcurrentUse(t *testing.T) {
 }
 
 func BenchmarkPick(b *testing.B) {
-	for _, policy := range policies {
-		b.Run(string(policy), func(b *testing.B) {
-			g := New(policy, equal(100), nil)
-			b.ReportAllocs()
-			for b.Loop() {
-				var tried Tried
-				g.Pick(&tried)
-			}
-		})
+	for _, ejects := range []bool{false, true} {
+		for _, policy := range policies {
+			b.Run(fmt.Sprintf("%s/ejected=%v", policy, ejects), func(b *testing.B) {
+				g := New(Config{Policy: policy, Endpoints: equal(100)})
+				if ejects { // so that each choice looks at the clock
+					fail(g.Endpoints()[0], 5)
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					var tried Tried
+					g.Pick(&tried)
+				}
+			})
+		}
 	}
 }

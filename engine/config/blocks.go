@@ -15,6 +15,7 @@ type blocks struct {
 	Nodes       []*nodeBlock      `hcl:"node,block"`
 	Captures    []*captureBlock   `hcl:"capture,block"`
 	Discoveries []*discoveryBlock `hcl:"discovery,block"`
+	DNS         []*dnsBlock       `hcl:"dns,block"`
 	Telemetries []*telemetryBlock `hcl:"telemetry,block"`
 
 	Meshes    []*meshBlock     `hcl:"mesh,block"`
@@ -24,7 +25,7 @@ type blocks struct {
 }
 
 // nodeBlocks are the types of the blocks that stand only in the node's own files.
-var nodeBlocks = []string{"node", "capture", "discovery", "telemetry"}
+var nodeBlocks = []string{"node", "capture", "dns", "discovery", "telemetry"}
 
 // block is one top-level block. Two blocks of the same title are an error.
 type block interface {
@@ -78,6 +79,7 @@ func (b *blocks) add(o blocks) {
 	b.Nodes = append(b.Nodes, o.Nodes...)
 	b.Captures = append(b.Captures, o.Captures...)
 	b.Discoveries = append(b.Discoveries, o.Discoveries...)
+	b.DNS = append(b.DNS, o.DNS...)
 	b.Telemetries = append(b.Telemetries, o.Telemetries...)
 	b.Meshes = append(b.Meshes, o.Meshes...)
 	b.Hosts = append(b.Hosts, o.Hosts...)

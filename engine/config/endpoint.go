@@ -1,7 +1,11 @@
 package config
 
 import (
+	"maps"
+	"net"
 	"net/netip"
+	"slices"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -14,13 +18,23 @@ type endpointBlock struct {
 	Host      *string   `hcl:"host,optional"`
 	HostRange hcl.Range `hcl:"host,attr_value_range"`
 
-	// Address is the IP address of an endpoint outside the mesh. An endpoint has either a host or an address.
+	// Address is the IP address or the host name of an endpoint outside the mesh. Each address that a resolver of the host
+	// gives for the name is an endpoint. An endpoint has either a host or an address.
 	Address      *string   `hcl:"address,optional"`
 	AddressRange hcl.Range `hcl:"address,attr_value_range"`
 
 	// Port is the port on which the endpoint listens. Default: the service's port.
 	Port      *int      `hcl:"port,optional"`
 	PortRange hcl.Range `hcl:"port,attr_value_range"`
+
+	// Ports are the ports on which it listens for each listener of the service. Default: the listener's port.
+	Ports      map[string]int `hcl:"ports,optional"`
+	PortsRange hcl.Range      `hcl:"ports,attr_value_range"`
+
+	// Zone is where an endpoint outside the mesh stands. Default: "", nowhere in particular. One on a host stands in the
+	// host's zone.
+	Zone      *string   `hcl:"zone,optional"`
+	ZoneRange hcl.Range `hcl:"zone,attr_value_range"`
 
 	// Weight is the relative share of connections, 1 to 1000. Default: 1.
 	Weight      *int      `hcl:"weight,optional"`
@@ -46,8 +60,10 @@ var ownPorts = []struct{ first, last uint16 }{
 }
 
 // endpoint returns false, after a diagnostic, when it is not known where the endpoint is.
-func (b *builder) endpoint(e *endpointBlock, s *serviceBlock) (mesh.Endpoint, bool) {
-	built := mesh.Endpoint{Host: valueOr(e.Host, ""), Tags: e.Tags, Meta: e.Meta}
+func (b *builder) endpoint(e *endpointBlock, s *serviceBlock, listeners []mesh.Listener) (mesh.Endpoint, bool) {
+	built := mesh.Endpoint{
+		Host: valueOr(e.Host, ""), Zone: b.endpointZone(e), Tags: e.Tags, Meta: e.Meta, Ports: b.listenerPorts(e, listeners),
+	}
 	weight := valueOr(e.Weight, defaultWeight)
 	if weight < 1 || weight > maxWeight {
 		b.errorf(e.WeightRange, "Invalid weight", "A weight is a whole number from 1 to %d. Remove the endpoint to send it "+
@@ -61,32 +77,69 @@ func (b *builder) endpoint(e *endpointBlock, s *serviceBlock) (mesh.Endpoint, bo
 		return built, false
 	}
 	built.Address = netip.AddrPortFrom(address, port)
-	if first, taken := b.ports[built.Address]; taken && first.service == s.Name {
-		b.errorf(e.Range, "Endpoint is given twice", "The service has the endpoint %s at %s already. Remove one of the two.",
-			built.Address, place(first.at))
-	} else if taken {
-		b.errorf(e.Range, "Endpoint of two services", "%s is an endpoint of service %q at %s. A connection that arrives there "+
-			"must belong to one service: give them different ports.", built.Address, first.service, place(first.at))
-	} else {
-		b.ports[built.Address] = claim{s.Name, e.Range}
+	name := address.String()
+	if !address.IsValid() {
+		built.Hostname, name = *e.Address, *e.Address
 	}
-	if b.addresses[address] != nil && isOwnPort(port) {
-		at := e.PortRange
-		if e.Port == nil {
+	at := e.PortRange
+	if e.Port == nil {
+		at = e.Range
+	}
+	b.claimPort(e, s, name, address, port, at)
+	for _, listener := range slices.Sorted(maps.Keys(built.Ports)) {
+		at := e.PortsRange
+		if _, written := e.Ports[listener]; !written {
 			at = e.Range
 		}
-		b.errorf(at, "Port of meshd", "meshd itself listens on port %d of every host of the mesh. Let the process listen on "+
-			"another port.", port)
+		b.claimPort(e, s, name, address, built.Ports[listener], at)
 	}
 	return built, true
 }
 
-// location returns the endpoint's address, and false when there is none or it cannot be known.
+// claimPort makes a port of an endpoint that of its service. The range is where the port is written, or the block's.
+func (b *builder) claimPort(e *endpointBlock, s *serviceBlock, name string, address netip.Addr, port uint16, at hcl.Range) {
+	where := net.JoinHostPort(name, strconv.Itoa(int(port)))
+	first, taken := b.ports[where]
+	switch {
+	case !taken:
+		b.ports[where] = claim{s.Name, e.Range}
+	case first.at == e.Range: // one port may serve several listeners
+	case first.service == s.Name:
+		b.errorf(e.Range, "Endpoint is given twice", "The service has the endpoint %s at %s already. Remove one of the two.",
+			where, place(first.at))
+	default:
+		b.errorf(e.Range, "Endpoint of two services", "%s is an endpoint of service %q at %s. A connection that arrives there "+
+			"must belong to one service: give them different ports.", where, first.service, place(first.at))
+	}
+	if b.addresses[address] != nil && isOwnPort(port) {
+		b.errorf(at, "Port of meshd", "meshd itself listens on port %d of every host of the mesh. Let the process listen on "+
+			"another port.", port)
+	}
+}
+
+// endpointZone returns where an endpoint stands.
+func (b *builder) endpointZone(e *endpointBlock) string {
+	if e.Host == nil {
+		return valueOr(e.Zone, "")
+	}
+	h := b.hosts[*e.Host]
+	if e.Zone != nil {
+		b.errorf(e.ZoneRange, "Zone of an endpoint on a host", "The endpoint stands where its host does. Remove the zone, and write "+
+			"it in host %q if it is missing there.", *e.Host)
+	}
+	if h == nil {
+		return ""
+	}
+	return h.Zone
+}
+
+// location returns the endpoint's address, which is invalid when it is a host name, and false when there is none or it
+// cannot be known.
 func (b *builder) location(e *endpointBlock) (netip.Addr, bool) {
 	switch {
 	case (e.Host == nil) == (e.Address == nil):
 		b.errorf(e.Range, "Endpoint needs a host or an address", "Write either host = \"…\", the name of a host block, or "+
-			"address = \"…\", an IP address outside the mesh.")
+			"address = \"…\", an IP address or a host name outside the mesh.")
 		return netip.Addr{}, false
 	case e.Address == nil:
 		if !b.declared(e.HostRange, *e.Host) {
@@ -97,10 +150,8 @@ func (b *builder) location(e *endpointBlock) (netip.Addr, bool) {
 			return netip.Addr{}, false
 		}
 		return h.first, true
-	case isHostName(*e.Address):
-		b.errorf(e.AddressRange, "service.endpoint.address with a host name is not built yet",
-			"Write the IP address that %s has.", *e.Address)
-		return netip.Addr{}, false
+	case seemsHostName(*e.Address):
+		return netip.Addr{}, b.outsideName(e)
 	}
 	address, ok := b.address(e.AddressRange, *e.Address)
 	if !ok {

@@ -32,6 +32,7 @@ type Options struct {
 type Config struct {
 	Node       Node
 	Capture    mesh.Capture
+	DNS        DNS
 	Static     Static
 	Prometheus Prometheus
 	Catalog    mesh.Catalog // empty without a mesh block
@@ -45,6 +46,11 @@ type Config struct {
 type Node struct {
 	Name   string // as written; empty when the host was found by the machine's host name
 	Cgroup string // cgroup2 folder whose processes are captured; empty: the root of the cgroup2 tree
+}
+
+// DNS is how names are answered on this machine.
+type DNS struct {
+	HostsFile bool // names also stand in a marked block of /etc/hosts
 }
 
 // Static is the discovery that reads files.
@@ -105,13 +111,16 @@ type builder struct {
 	userID     func(name string) (uint32, error)
 	incomplete bool // some blocks could not be read, so a name that is missing proves nothing
 
-	virtual   []netip.Prefix // the mesh's valid virtual prefixes
-	hosts     map[string]*hostBlock
-	addresses map[netip.Addr]*hostBlock
-	ports     map[netip.AddrPort]claim
+	domainName string         // of the mesh
+	virtual    []netip.Prefix // the mesh's valid virtual prefixes
+	hosts      map[string]*hostBlock
+	addresses  map[netip.Addr]*hostBlock
+	ports      map[string]claim // by what an endpoint is reached at: address and port, or host name and port
+	names      map[string]claim // by host name that stands for a service
+	outside    map[string]bool  // host names of endpoints
 }
 
-// claim is the service that has an address and port, and the endpoint block that says so.
+// claim is the service that has something that only one can have, and where that is said.
 type claim struct {
 	service string
 	at      hcl.Range
@@ -119,7 +128,7 @@ type claim struct {
 
 func (b *builder) build(hostname string) *Config {
 	node, named := b.node()
-	c := &Config{Node: node, Capture: b.capture(), Prometheus: b.prometheus()}
+	c := &Config{Node: node, Capture: b.capture(), DNS: b.dns(), Prometheus: b.prometheus()}
 	meshes := distinct(b, b.Meshes)
 	hosts, services, resolvers := distinct(b, b.Hosts), distinct(b, b.Services), distinct(b, b.Resolvers)
 	if len(b.Meshes) == 0 {

@@ -60,6 +60,7 @@ func (b *builder) mesh(m *meshBlock) mesh.Mesh {
 	}
 	b.label(m.NameRange, "mesh name", built.Name)
 	b.domain(m.DomainRange, "domain", built.Domain)
+	b.domainName = built.Domain
 	b.label(m.DatacenterRange, "datacenter", built.Datacenter)
 	if m.TrustDomain != nil {
 		b.domain(m.TrustDomainRange, "trust domain", built.TrustDomain)

@@ -79,6 +79,9 @@ func isHostName(text string) bool {
 	return domainFault(text) == "" && 'a' <= top[0] && top[0] <= 'z'
 }
 
+// seemsHostName is isHostName for what a person may have meant as one.
+func seemsHostName(text string) bool { return isHostName(strings.Trim(strings.ToLower(text), ".")) }
+
 // didYouMean returns a sentence, with a space before it, that names the declared names nearest to an unknown one, or
 // nothing when none is near.
 func didYouMean[V any](unknown string, declared map[string]V) string {

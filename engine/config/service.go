@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -35,6 +34,21 @@ type serviceBlock struct {
 	VirtualIPv6      *string   `hcl:"virtual_ipv6,optional"`
 	VirtualIPv6Range hcl.Range `hcl:"virtual_ipv6,attr_value_range"`
 
+	// Hostnames are names outside the mesh that are answered with the service's virtual address, so that what connects
+	// to them reaches the service. Default: [].
+	Hostnames      []string  `hcl:"hostnames,optional"`
+	HostnamesRange hcl.Range `hcl:"hostnames,attr_value_range"`
+
+	// MaxConnections is how many connections to the service this host may have open, 1 to 1000000; further ones are
+	// refused. Default: no limit.
+	MaxConnections      *int      `hcl:"max_connections,optional"`
+	MaxConnectionsRange hcl.Range `hcl:"max_connections,attr_value_range"`
+
+	// Listeners are further ports of the same identity, on the same endpoints.
+	Listeners []*listenerBlock `hcl:"listener,block"`
+
+	Check *checkBlock `hcl:"check,block"`
+
 	// Workloads say which local processes are the service: those that one of the blocks matches.
 	Workloads []*workloadBlock `hcl:"workload,block"`
 
@@ -43,7 +57,10 @@ type serviceBlock struct {
 	Range hcl.Range `hcl:",def_range"`
 }
 
-const defaultProtocol = string(mesh.TCP)
+const (
+	defaultProtocol = string(mesh.TCP)
+	mostConnections = 1_000_000
+)
 
 // hostIdentity begins the names of the hosts' own identities, which no service may take.
 const hostIdentity = "host-"
@@ -59,7 +76,7 @@ func (s *serviceBlock) written6() (*string, hcl.Range) { return s.VirtualIPv6, s
 
 // buildServices returns the services sorted by name.
 func (b *builder) buildServices(all []*serviceBlock, m mesh.Mesh) []mesh.Service {
-	b.ports = make(map[netip.AddrPort]claim)
+	b.ports, b.names, b.outside = make(map[string]claim), make(map[string]claim), make(map[string]bool)
 	virtual4 := b.assign(all, m.VirtualIPv4, ipv4Pool, (*serviceBlock).written4)
 	virtual6 := b.assign(all, m.VirtualIPv6, ipv6Pool, (*serviceBlock).written6)
 	var services []mesh.Service
@@ -88,15 +105,15 @@ func (b *builder) service(s *serviceBlock) mesh.Service {
 		b.errorf(s.Range, "Service without a port", "A service with endpoints has callers. Write the port that they connect "+
 			"to, such as port = 80.")
 	}
-	if protocol := valueOr(s.Protocol, defaultProtocol); protocol == "udp" {
-		b.errorf(s.ProtocolRange, "UDP is not proxied", "meshd proxies TCP only, and answers UDP only for DNS. Remove the "+
-			"service, and let its callers connect to its real address.")
-	} else if protocol != defaultProtocol {
-		b.errorf(s.ProtocolRange, "Unknown protocol", "There is no protocol %q. Write %q, or remove the argument.",
-			protocol, defaultProtocol)
+	b.protocol(s.Protocol, s.ProtocolRange)
+	built.Listeners = b.listeners(s)
+	built.Hostnames = b.hostnames(s)
+	built.Check = b.check(s)
+	if s.MaxConnections != nil {
+		built.MaxConnections = b.number(s.MaxConnectionsRange, "max_connections", *s.MaxConnections, 1, mostConnections)
 	}
 	for _, e := range s.Endpoints {
-		if endpoint, ok := b.endpoint(e, s); ok {
+		if endpoint, ok := b.endpoint(e, s, built.Listeners); ok {
 			built.Endpoints = append(built.Endpoints, endpoint)
 		}
 	}

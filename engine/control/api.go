@@ -34,7 +34,7 @@ type CaptureState string
 // The states of capture.
 const (
 	CaptureActive   CaptureState = "active"
-	CaptureOff      CaptureState = "off"      // as configured
+	CaptureOff      CaptureState = "off"      // as configured, or disabled
 	CaptureDegraded CaptureState = "degraded" // configured, and not or not wholly in effect
 )
 
@@ -67,7 +67,8 @@ type Problem struct {
 // Capture is the state of the kernel's redirection.
 type Capture struct {
 	State          CaptureState     `json:"state"`
-	Mode           mesh.CaptureMode `json:"mode"`
+	Mode           mesh.CaptureMode `json:"mode"`     // as configured
+	Disabled       bool             `json:"disabled"` // by a person, whatever the mode is
 	Fail           mesh.FailMode    `json:"fail"`
 	Cgroup         string           `json:"cgroup"`           // only processes below it are captured
 	Programs       int              `json:"programs"`         // attached eBPF programs
@@ -132,14 +133,23 @@ type ServiceList struct {
 
 // Service is a service of the mesh as this host sees it.
 type Service struct {
-	Name      string         `json:"name"`
-	Addresses []netip.Addr   `json:"virtual_addresses"` // IPv4 first; empty for a service that only calls others
-	Port      uint16         `json:"port"`              // 0 for a service that only calls others
-	Protocol  mesh.Protocol  `json:"protocol"`
-	Balancing mesh.Balancing `json:"balancing"`
-	Endpoints int            `json:"endpoints"`
-	Local     bool           `json:"local_workload"` // processes of this host are looked for that are the service
-	DNSName   string         `json:"dns_name"`
+	Name      string            `json:"name"`
+	Addresses []netip.Addr      `json:"virtual_addresses"` // IPv4 first; empty for a service that only calls others
+	Port      uint16            `json:"port"`              // 0 for a service that only calls others
+	Protocol  mesh.Protocol     `json:"protocol"`
+	Listeners []ServiceListener `json:"listeners,omitempty"` // further ports
+	Balancing mesh.Balancing    `json:"balancing"`
+	Endpoints int               `json:"endpoints"`
+	Local     bool              `json:"local_workload"` // processes of this host are looked for that are the service
+	DNSName   string            `json:"dns_name"`
+	Hostnames []string          `json:"hostnames,omitempty"` // names outside the mesh that are answered with the addresses
+}
+
+// ServiceListener is a further port of a service.
+type ServiceListener struct {
+	Name     string        `json:"name"`
+	Port     uint16        `json:"port"`
+	Protocol mesh.Protocol `json:"protocol"`
 }
 
 // EndpointList is the answer to "who serves, and how is each doing?".
@@ -152,7 +162,9 @@ type EndpointList struct {
 type Endpoint struct {
 	Service     string         `json:"service"`
 	Name        string         `json:"name"`
-	Host        string         `json:"host"` // empty outside the mesh
+	Listener    string         `json:"listener,omitempty"` // empty: the service's own port
+	Host        string         `json:"host"`               // empty outside the mesh
+	Hostname    string         `json:"hostname,omitempty"` // the name outside the mesh that has the address
 	Address     netip.AddrPort `json:"address"`
 	Weight      uint32         `json:"weight"`
 	Tags        []string       `json:"tags"`
@@ -160,6 +172,27 @@ type Endpoint struct {
 	Connected   uint64         `json:"connected_total"` // connects that succeeded since meshd learned of the endpoint
 	Failed      uint64         `json:"failed_total"`    // connects that did not
 	LastFailure *Failure       `json:"last_failure,omitempty"`
+
+	State        EndpointState `json:"state"`
+	EjectedUntil *time.Time    `json:"ejected_until,omitempty"`
+	History      []Transition  `json:"history"` // of the state: the last eight changes, the oldest first
+}
+
+// EndpointState is how an endpoint stands.
+type EndpointState string
+
+// The states of an endpoint.
+const (
+	EndpointUp      EndpointState = "up"
+	EndpointDown    EndpointState = "down"    // its check fails
+	EndpointEjected EndpointState = "ejected" // connections to it failed; it is left alone for a while
+)
+
+// Transition is a change of the state of an endpoint.
+type Transition struct {
+	At     time.Time     `json:"at"`
+	State  EndpointState `json:"state"` // that began
+	Reason string        `json:"reason"`
 }
 
 // Failure is the last connect to an endpoint that did not succeed.
@@ -238,6 +271,14 @@ type ReloadResult struct {
 	Hash          string              `json:"hash"`        // of the configuration that runs now
 	Text          string              `json:"text"`        // the diagnostics as they are shown to people
 	Diagnostics   []config.Diagnostic `json:"diagnostics"` // also warnings of a reload that was accepted
+}
+
+// SwitchResult says what became of disabling or enabling capture.
+type SwitchResult struct {
+	SchemaVersion int     `json:"schema_version"`
+	Changed       bool    `json:"changed"` // false: it was so already, or there is an error
+	Capture       Capture `json:"capture"` // as it is now
+	Error         string  `json:"error"`   // empty: done
 }
 
 // Error is the answer to a call that could not be served.

@@ -25,6 +25,7 @@ func newEndpointList(endpoints []Endpoint, service string) EndpointList {
 	for _, e := range endpoints {
 		if service == "" || e.Service == service {
 			e.Tags = notNil(e.Tags)
+			e.History = notNil(e.History)
 			kept = append(kept, e)
 		}
 	}
@@ -87,6 +88,12 @@ func (s Status) arranged() Status {
 func (r ReloadResult) arranged() ReloadResult {
 	r.SchemaVersion = SchemaVersion
 	r.Diagnostics = notNil(r.Diagnostics)
+	return r
+}
+
+// arranged completes the result of a switch.
+func (r SwitchResult) arranged() SwitchResult {
+	r.SchemaVersion = SchemaVersion
 	return r
 }
 

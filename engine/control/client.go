@@ -77,6 +77,15 @@ func (c *Client) Check(ctx context.Context) (CheckReport, error) {
 	return get[CheckReport](ctx, c, reads, "/v1/check", nil)
 }
 
+// Switch asks meshd to turn capture on or off.
+func (c *Client) Switch(ctx context.Context, on bool) (SwitchResult, error) {
+	path := "/v1/disable"
+	if on {
+		path = "/v1/enable"
+	}
+	return get[SwitchResult](ctx, c, changes, path, nil)
+}
+
 // Reload asks meshd to apply its files. A configuration that is refused is a result, not an error.
 func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
 	return get[ReloadResult](ctx, c, changes, "/v1/reload", nil)

@@ -26,6 +26,8 @@ type Backend interface {
 	// Reload applies the files, wholly or not at all. Its ctx ends with the server, not with the caller: half a
 	// reload because somebody pressed ctrl-c would help nobody.
 	Reload(ctx context.Context) ReloadResult
+	// Switch turns capture off until it turns it on again. Then the kernel connects callers straight to endpoints.
+	Switch(on bool) SwitchResult
 }
 
 // Config configures a Server.
@@ -122,6 +124,8 @@ var calls = []call{
 		return newConnectionList(b.Connections(), service)
 	}},
 	{"/v1/check", reads, false, func(ctx context.Context, b Backend, _ string) any { return NewCheckReport(b.Check(ctx)) }},
+	{"/v1/disable", changes, false, func(_ context.Context, b Backend, _ string) any { return b.Switch(false).arranged() }},
+	{"/v1/enable", changes, false, func(_ context.Context, b Backend, _ string) any { return b.Switch(true).arranged() }},
 	{"/v1/reload", changes, false, func(ctx context.Context, b Backend, _ string) any { return b.Reload(ctx).arranged() }},
 }
 

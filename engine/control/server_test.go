@@ -38,6 +38,7 @@ type fakeBackend struct {
 	reload      func(context.Context) ReloadResult
 }
 
+func (b *fakeBackend) Switch(on bool) SwitchResult             { return SwitchResult{Changed: !on} }
 func (b *fakeBackend) Status() Status                          { return b.status }
 func (b *fakeBackend) Services() []Service                     { return b.services }
 func (b *fakeBackend) Endpoints() []Endpoint                   { return b.endpoints }
@@ -338,5 +339,15 @@ func TestServeNamesTheSocketOfADeadListener(t *testing.T) {
 	err = New(&fakeBackend{}, Config{}).Serve(t.Context(), l)
 	if !errors.Is(err, net.ErrClosed) || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("serve ended with %v", err)
+	}
+}
+
+func TestSwitch(t *testing.T) {
+	socket, _ := serve(t, &fakeBackend{}, Config{})
+	for _, on := range []bool{false, true} {
+		result, err := NewClient(socket).Switch(t.Context(), on)
+		if want := (SwitchResult{SchemaVersion: SchemaVersion, Changed: !on}); err != nil || result != want {
+			t.Errorf("switched on %v: %+v, %v", on, result, err)
+		}
 	}
 }

@@ -1,11 +1,6 @@
 package dns
 
-import (
-	"net/netip"
-	"strings"
-
-	"golang.org/x/net/dns/dnsmessage"
-)
+import "golang.org/x/net/dns/dnsmessage"
 
 const (
 	ttl         = 5 // seconds
@@ -17,26 +12,18 @@ const (
 	badVersion = dnsmessage.RCode(16) // BADVERS, RFC 6891
 )
 
-// mailbox stands in an SOA for "nobody", as in the locally served zones of RFC 6303.
-var mailbox = dnsmessage.MustNewName("nobody.invalid.")
-
-// answer appends to buf the answer to a query that is about the mesh. An empty result means that it is not.
-//
-// An answer is at most 512 bytes long, which every client takes: names are compressed into the question's.
-func (s *Server) answer(buf []byte, q *query) (reply []byte, result string) {
+// answer appends to buf the answer to a query that is about the mesh, of at most limit bytes. An empty result means that
+// the query is not.
+func (s *Server) answer(buf []byte, q *query, limit int) (reply []byte, result string) {
 	domain := s.cfg.Domain()
 	// The mesh lives in class IN; what another class says of the name is the resolver's to know.
 	if !q.plain || domain == "" || q.question.Class != dnsmessage.ClassINET {
 		return nil, ""
 	}
-	service, ok := within(lower(q.question.Name), domain)
+	e, ok := find(s.cfg.Names(), domain, q.question)
 	if !ok {
 		return nil, ""
 	}
-	zone := q.question.Name // its last labels are the domain, in the client's case, so that they compress
-	zone.Length = uint8(len(domain) + 1)
-	copy(zone.Data[:], q.question.Name.Data[q.question.Name.Length-zone.Length:q.question.Name.Length])
-
 	m := q.reply(dnsmessage.RCodeSuccess)
 	m.Authoritative = true
 	switch {
@@ -44,85 +31,42 @@ func (s *Server) answer(buf []byte, q *query) (reply []byte, result string) {
 		m = q.reply(badVersion)
 	case q.transfer():
 		m = q.reply(dnsmessage.RCodeRefused)
-	case service == "":
-		apex(&m, zone)
 	default:
-		below(&m, s.cfg.Names(), service, zone)
+		e.describe(&m)
 	}
 	reply, err := m.AppendPack(buf)
+	if err == nil && len(reply)-len(buf) > limit {
+		// Only a name of some two hundred bytes comes here. The client asks again by TCP.
+		m.Truncated, m.Answers, m.Authorities = true, nil, nil
+		reply, err = m.AppendPack(buf)
+	}
 	if err != nil {
 		s.log.Error("dns answer not packed", "name", q.question.Name.String(), "error", err)
 		return nil, ResultMalformed
 	}
-	if len(m.Answers) == 0 {
+	if len(m.Answers) == 0 && !m.Truncated {
 		return reply, ResultNegative
 	}
 	return reply, ResultAnswered
 }
 
-// within returns what stands before the domain in a name; empty for the domain itself.
-func within(name, domain string) (rest string, ok bool) {
-	if name == domain {
-		return "", true
-	}
-	rest, ok = strings.CutSuffix(name, domain)
-	if !ok {
-		return "", false
-	}
-	return strings.CutSuffix(rest, ".")
-}
-
-// apex fills in the answer about the domain itself, which exists and has nothing but its SOA.
-func apex(m *dnsmessage.Message, zone dnsmessage.Name) {
-	if m.Questions[0].Type == dnsmessage.TypeSOA {
-		m.Answers = []dnsmessage.Resource{soa(zone)}
+// describe fills in what there is at the name of the one type that was asked for.
+func (e *entry) describe(m *dnsmessage.Message) {
+	if body := e.record(m.Questions[0].Type); body != nil {
+		m.Answers = []dnsmessage.Resource{resource(m.Questions[0].Name, ttl, body)}
 		return
 	}
-	m.Authorities = []dnsmessage.Resource{soa(zone)}
-}
-
-// below fills in the answer about a name below the domain: that of a service, or one that does not exist.
-func below(m *dnsmessage.Message, names Names, name string, zone dnsmessage.Name) {
-	v4, v6, ok := names.Virtual(name)
-	var addr netip.Addr
-	switch m.Questions[0].Type {
-	case dnsmessage.TypeA:
-		addr = v4
-	case dnsmessage.TypeAAAA:
-		addr = v6
-	case dnsmessage.TypeALL: // one record set is answer enough, RFC 8482
-		if addr = v4; !addr.IsValid() {
-			addr = v6
-		}
-	}
-	switch {
-	case !ok || !v4.IsValid() && !v6.IsValid():
+	// How long to remember that something does not exist.
+	m.Authorities = []dnsmessage.Resource{resource(e.zone, negativeTTL, e.soa())}
+	if !e.exists {
 		m.RCode = dnsmessage.RCodeNameError
-		m.Authorities = []dnsmessage.Resource{soa(zone)}
-	case !addr.IsValid():
-		m.Authorities = []dnsmessage.Resource{soa(zone)}
-	default:
-		m.Answers = []dnsmessage.Resource{record(m.Questions[0].Name, addr)}
 	}
 }
 
-func record(name dnsmessage.Name, addr netip.Addr) dnsmessage.Resource {
-	r := dnsmessage.Resource{Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: ttl}}
-	if addr.Is4() {
-		r.Body = &dnsmessage.AResource{A: addr.As4()}
-	} else {
-		r.Body = &dnsmessage.AAAAResource{AAAA: addr.As16()}
-	}
-	return r
-}
-
-// soa returns the record that tells a client how long to remember that something does not exist.
-func soa(zone dnsmessage.Name) dnsmessage.Resource {
+func resource(name dnsmessage.Name, ttl uint32, body dnsmessage.ResourceBody) dnsmessage.Resource {
 	return dnsmessage.Resource{
-		Header: dnsmessage.ResourceHeader{Name: zone, Class: dnsmessage.ClassINET, TTL: negativeTTL},
-		Body: &dnsmessage.SOAResource{
-			NS: zone, MBox: mailbox, Serial: 1, Refresh: 3600, Retry: 1200, Expire: 604800, MinTTL: negativeTTL,
-		},
+		Header: dnsmessage.ResourceHeader{Name: name, Class: dnsmessage.ClassINET, TTL: ttl},
+		Body:   body,
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 
 func TestAnswer(t *testing.T) {
 	const (
-		a, aaaa, any, soaType = dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeALL, dnsmessage.TypeSOA
-		ok, nx                = dnsmessage.RCodeSuccess, dnsmessage.RCodeNameError
+		a, aaaa, any, srv, soaType = dnsmessage.TypeA, dnsmessage.TypeAAAA, dnsmessage.TypeALL, dnsmessage.TypeSRV, dnsmessage.TypeSOA
+		ok, nx                     = dnsmessage.RCodeSuccess, dnsmessage.RCodeNameError
 	)
 	tests := map[string]struct {
 		name   string
@@ -37,6 +37,13 @@ func TestAnswer(t *testing.T) {
 		"deeper":                   {"www.billing.mesh.", a, ResultNegative, nx, ""},
 		"apex":                     {"mesh.", a, ResultNegative, ok, ""},
 		"apex NS":                  {"mesh.", dnsmessage.TypeNS, ResultNegative, ok, ""},
+		"above a listener":         {"_tcp.billing.mesh.", a, ResultNegative, ok, ""},
+		"above no listener":        {"_tcp.nobody.mesh.", a, ResultNegative, nx, ""},
+		"listener, other type":     {"_grpc._tcp.billing.mesh.", a, ResultNegative, ok, ""},
+		"unknown listener":         {"_http._tcp.billing.mesh.", srv, ResultNegative, nx, ""},
+		"listener of nobody":       {"_grpc._tcp.nobody.mesh.", srv, ResultNegative, nx, ""},
+		"listener by UDP":          {"_grpc._udp.billing.mesh.", srv, ResultNegative, nx, ""},
+		"SRV of a service":         {"billing.mesh.", srv, ResultNegative, ok, ""},
 		"apex SOA":                 {"MESH.", soaType, ResultAnswered, ok, ""},
 		"outside":                  {"example.com.", a, "", 0, ""},
 		"short name outside":       {"h.", a, "", 0, ""},
@@ -53,7 +60,7 @@ func TestAnswer(t *testing.T) {
 			if !parsed {
 				t.Fatal("the query was not parsed")
 			}
-			reply, result := s.answer(nil, &q)
+			reply, result := s.answer(nil, &q, maxMessage)
 			if result != test.result {
 				t.Fatalf("result %q, want %q", result, test.result)
 			}
@@ -94,16 +101,16 @@ func checkRecords(t *testing.T, m dnsmessage.Message, addr string) {
 		}
 		return
 	}
-	records, none := m.Authorities, m.Answers
+	records, none, seconds := m.Authorities, m.Answers, uint32(negativeTTL)
 	if m.Questions[0].Type == dnsmessage.TypeSOA {
-		records, none = none, records
+		records, none, seconds = none, records, ttl
 	}
 	if len(records) != 1 || len(none) != 0 {
 		t.Fatalf("got %v and %v, want one SOA", m.Answers, m.Authorities)
 	}
 	r, ok := records[0].Body.(*dnsmessage.SOAResource)
-	if !ok || !strings.EqualFold(records[0].Header.Name.String(), "mesh.") || records[0].Header.TTL != 1 || r.MinTTL != 1 {
-		t.Errorf("got %v, want the SOA of mesh for 1 s", records[0])
+	if !ok || !strings.EqualFold(records[0].Header.Name.String(), "mesh.") || records[0].Header.TTL != seconds || r.MinTTL != 1 {
+		t.Errorf("got %v, want the SOA of mesh for %d s", records[0], seconds)
 	}
 }
 
@@ -123,7 +130,7 @@ func TestAnswerEDNS(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			q, _ := parse(pack(t, "billing.mesh.", dnsmessage.TypeA, test.edit))
-			reply, result := s.answer(nil, &q)
+			reply, result := s.answer(nil, &q, maxMessage)
 			if result != test.result {
 				t.Errorf("result %q, want %q", result, test.result)
 			}
@@ -155,7 +162,7 @@ func TestAnswerLeavesToResolver(t *testing.T) {
 	for name, edit := range edits {
 		t.Run(name, func(t *testing.T) {
 			q, ok := parse(pack(t, "billing.mesh.", dnsmessage.TypeA, edit))
-			if _, result := s.answer(nil, &q); !ok || result != "" {
+			if _, result := s.answer(nil, &q, maxMessage); !ok || result != "" {
 				t.Errorf("parsed %v, result %q; want it left to the resolver", ok, result)
 			}
 		})
@@ -163,7 +170,7 @@ func TestAnswerLeavesToResolver(t *testing.T) {
 	t.Run("cut short", func(t *testing.T) {
 		msg := pack(t, "billing.mesh.", dnsmessage.TypeA)
 		q, ok := parse(msg[:len(msg)-1])
-		if _, result := s.answer(nil, &q); !ok || result != "" {
+		if _, result := s.answer(nil, &q, maxMessage); !ok || result != "" {
 			t.Errorf("parsed %v, result %q; want it left to the resolver", ok, result)
 		}
 	})
@@ -172,7 +179,7 @@ func TestAnswerLeavesToResolver(t *testing.T) {
 func TestAnswerRefusesTransfer(t *testing.T) {
 	for _, typ := range []dnsmessage.Type{dnsmessage.TypeAXFR, typeIXFR} {
 		q, _ := parse(pack(t, "mesh.", typ))
-		reply, result := newServer(t, Config{}).answer(nil, &q)
+		reply, result := newServer(t, Config{}).answer(nil, &q, maxMessage)
 		m := unpack(t, reply)
 		if result != ResultNegative || m.RCode != dnsmessage.RCodeRefused || len(m.Authorities) != 0 {
 			t.Errorf("%s: result %q, %v; want it refused", typ, result, m.GoString())
@@ -184,7 +191,7 @@ func TestAnswerWithoutMesh(t *testing.T) {
 	s := newServer(t, Config{Domain: func() string { return "" }})
 	for _, name := range []string{"billing.mesh.", "billing.", "."} {
 		q, _ := parse(pack(t, name, dnsmessage.TypeA))
-		if _, result := s.answer(nil, &q); result != "" {
+		if _, result := s.answer(nil, &q, maxMessage); result != "" {
 			t.Errorf("%s: result %q, want it left to the resolver", name, result)
 		}
 	}
@@ -199,20 +206,34 @@ func TestAnswerUnderLongDomain(t *testing.T) {
 		"mesh.shop.example.":          ResultNegative,
 	} {
 		q, _ := parse(pack(t, name, dnsmessage.TypeA))
-		if _, result := s.answer(nil, &q); result != want {
+		if _, result := s.answer(nil, &q, maxMessage); result != want {
 			t.Errorf("%s: result %q, want %q", name, result, want)
 		}
 	}
 }
 
-// A client without EDNS takes 512 bytes, so the longest name must fit with everything that an answer may hold.
+// A client without EDNS takes 512 bytes. The longest name fits with all that an answer may hold, except for the target
+// of an SRV record, which is not compressed.
 func TestAnswerFitsEveryClient(t *testing.T) {
 	label := strings.Repeat("x", 63) + "."
-	name := label + label + label + strings.Repeat("y", 56) + ".mesh."
-	q, _ := parse(pack(t, name, dnsmessage.TypeA, withEDNS(512, 0, true)))
-	reply, result := newServer(t, Config{}).answer(nil, &q)
-	if result != ResultNegative || len(reply) > 512 {
-		t.Errorf("result %q in %d bytes, want a negative one in at most 512", result, len(reply))
+	for name, typ := range map[string]dnsmessage.Type{
+		label + label + label + strings.Repeat("y", 56) + ".mesh.":                         dnsmessage.TypeA,
+		"_grpc._tcp.billing." + label + label + label + strings.Repeat("y", 37) + ".mesh.": dnsmessage.TypeSRV,
+	} {
+		s := newServer(t, Config{Domain: func() string {
+			_, domain, _ := strings.Cut(strings.TrimPrefix(name, "_grpc._tcp."), ".")
+			return strings.TrimSuffix(domain, ".")
+		}})
+		q, _ := parse(pack(t, name, typ, withEDNS(512, 0, true)))
+		reply, _ := s.answer(nil, &q, plainPayload)
+		m := unpack(t, reply)
+		if len(reply) > plainPayload || m.Truncated != (typ == dnsmessage.TypeSRV) {
+			t.Errorf("%s: %d bytes, truncated %t", typ, len(reply), m.Truncated)
+		}
+		reply, _ = s.answer(nil, &q, maxMessage)
+		if m := unpack(t, reply); m.Truncated || typ == dnsmessage.TypeSRV && len(m.Answers) != 1 {
+			t.Errorf("%s by TCP: %v", typ, m.GoString())
+		}
 	}
 }
 
@@ -223,7 +244,7 @@ func BenchmarkAnswer(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		q, _ := parse(msg)
-		if _, result := s.answer(out, &q); result != ResultAnswered {
+		if _, result := s.answer(out, &q, plainPayload); result != ResultAnswered {
 			b.Fatal(result)
 		}
 	}

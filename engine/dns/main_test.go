@@ -26,6 +26,23 @@ func (n fakeNames) Virtual(service string) (v4, v6 netip.Addr, ok bool) {
 	return a[0], a[1], ok
 }
 
+func (n fakeNames) ListenerPort(service, listener string) (port uint16, ok bool) {
+	if service == "billing" && listener == "grpc" {
+		return 9090, true
+	}
+	return 0, false
+}
+
+func (n fakeNames) Hostname(name string) (v4, v6 netip.Addr, ok bool) {
+	switch name {
+	case "api.example.com":
+		return n.Virtual("billing")
+	case "old.example.com":
+		return n.Virtual("legacy")
+	}
+	return netip.Addr{}, netip.Addr{}, false
+}
+
 var testNames = fakeNames{
 	"billing": {netip.MustParseAddr("244.1.2.3"), netip.MustParseAddr("fd6d:6573:6864::1")},
 	"legacy":  {netip.MustParseAddr("244.1.2.4")},

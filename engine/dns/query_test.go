@@ -70,6 +70,8 @@ func FuzzQuery(f *testing.F) {
 	f.Add(pack(f, "BILLING.mesh.", dnsmessage.TypeAAAA, withEDNS(1232, 0, true)))
 	f.Add(pack(f, "mesh.", dnsmessage.TypeSOA, withEDNS(512, 1, false)))
 	f.Add(pack(f, "a.b.c.mesh.", dnsmessage.TypeALL))
+	f.Add(pack(f, "_grpc._tcp.billing.mesh.", dnsmessage.TypeSRV))
+	f.Add(pack(f, "_8443._https.api.example.com.", dnsmessage.TypeHTTPS))
 	f.Add(pack(f, "example.com.", dnsmessage.TypeAXFR))
 	f.Add(asAnswer(pack(f, "billing.mesh.", dnsmessage.TypeA)))
 	f.Add([]byte("\xbe\xef\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x07billing\xc0\x0c\x00\x01\x00\x01"))
@@ -83,7 +85,7 @@ func FuzzQuery(f *testing.F) {
 		if failure := q.failure(nil); !q.answeredBy(failure) {
 			t.Fatalf("%x is no answer to %x", failure, msg)
 		}
-		reply, result := s.answer(nil, &q)
+		reply, result := s.answer(nil, &q, plainPayload)
 		if result == "" {
 			return
 		}

@@ -51,6 +51,13 @@ type Names interface {
 	// An address that is invalid does not exist: the name then has no record of that family. A service with neither
 	// only calls others, and to DNS there is no such name.
 	Virtual(service string) (v4, v6 netip.Addr, ok bool)
+
+	// ListenerPort returns the port of a further listener of a service; both names are in lower case.
+	ListenerPort(service, listener string) (port uint16, ok bool)
+
+	// Hostname returns the virtual addresses of the service that has declared a name outside the mesh, which is in
+	// lower case and without a dot at its end.
+	Hostname(name string) (v4, v6 netip.Addr, ok bool)
 }
 
 // Config says what a server answers and what it may use.

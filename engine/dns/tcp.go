@@ -90,7 +90,7 @@ func (f *front) respond(ctx context.Context, c *stream, q *query, framed []byte)
 	buf := take(bufferSize)
 	defer give(buf)
 	out := (*buf)[:prefixSize]
-	reply, result := f.answer(out, q)
+	reply, result := f.answer(out, q, maxMessage)
 	if result == "" {
 		if result = f.forwardTCP(ctx, c, q, framed); result == ResultForwarded {
 			return result

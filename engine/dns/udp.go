@@ -11,6 +11,9 @@ import (
 // maxMessage is the size of the largest message of DNS, by either transport.
 const maxMessage = 65535
 
+// plainPayload is the size of the largest answer by UDP that a client without EDNS takes.
+const plainPayload = 512
+
 // serveUDP reads queries until ctx ends or the socket is closed; answers of our own are written by the same goroutine.
 func (f *front) serveUDP(ctx context.Context) error {
 	defer f.forwards.Wait()
@@ -41,7 +44,7 @@ func (f *front) receive(ctx context.Context, msg, out []byte, client netip.AddrP
 	if !ok {
 		return ResultMalformed
 	}
-	if reply, result := f.answer(out, &q); result != "" {
+	if reply, result := f.answer(out, &q, max(q.payload, plainPayload)); result != "" {
 		f.send(reply, client)
 		return result
 	}

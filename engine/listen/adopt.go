@@ -2,9 +2,11 @@ package listen
 
 import (
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -44,8 +46,9 @@ const siocUnixFile = 0x89e0
 
 // wanted is an internet socket that is looked for among those inherited.
 type wanted struct {
-	kind int // SOCK_STREAM or SOCK_DGRAM
-	addr netip.AddrPort
+	kind   int // SOCK_STREAM or SOCK_DGRAM
+	addr   netip.AddrPort
+	device string // that it is bound to; empty: none
 }
 
 // matches says whether fd is the socket that TCP or UDP would make. Its network namespace counts too: a socket of
@@ -66,6 +69,7 @@ func (w wanted) matches(fd int) bool {
 		option(fd, unix.SOL_SOCKET, unix.SO_PROTOCOL) == protocol &&
 		bound.Addr() == w.addr.Addr().WithZone("") &&
 		(bound.Port() == w.addr.Port() || w.addr.Port() == 0) &&
+		boundDevice(fd) == w.device &&
 		inOurNetns(fd)
 }
 
@@ -82,6 +86,24 @@ func boundAddr(fd int) (netip.AddrPort, bool) {
 		return netip.AddrPortFrom(netip.AddrFrom16(name.Addr), uint16(name.Port)), true
 	}
 	return netip.AddrPort{}, false
+}
+
+// boundDevice returns the name of the device that a socket is bound to; empty for none.
+func boundDevice(fd int) string {
+	name, err := unix.GetsockoptString(fd, unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// shown is the address of a listener for people, with its device as ss shows it: 0.0.0.0%lo:15001.
+func (w wanted) shown(addr net.Addr) string {
+	if w.device == "" {
+		return addr.String()
+	}
+	host, port, _ := strings.Cut(addr.String(), ":")
+	return host + "%" + w.device + ":" + port
 }
 
 // inOurNetns says whether a socket is in the network namespace of the calling thread.

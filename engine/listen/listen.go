@@ -62,24 +62,68 @@ func New(inherited map[string][]*os.File) *Set {
 // never takes IPv4. Its backlog is net.core.somaxconn. A connection whose other side has vanished is found out after
 // some two minutes.
 func (s *Set) TCP(ctx context.Context, name string, addr netip.AddrPort) (*net.TCPListener, error) {
-	addr = unmap(addr)
-	adopted, err := adopt(s, name, wanted{unix.SOCK_STREAM, addr}.matches, net.FileListener)
+	return s.tcp(ctx, name, wanted{kind: unix.SOCK_STREAM, addr: unmap(addr)})
+}
+
+// LoopbackTCP is TCP for every IPv4 address of the loopback device, 127.0.0.0/8. It is bound to that device, so that
+// nothing from outside of the host reaches it.
+func (s *Set) LoopbackTCP(ctx context.Context, name string, port uint16) (*net.TCPListener, error) {
+	any4 := netip.AddrPortFrom(netip.IPv4Unspecified(), port)
+	return s.tcp(ctx, name, wanted{kind: unix.SOCK_STREAM, addr: any4, device: loopback})
+}
+
+// loopback is the name of the loopback device, which is the same in every network namespace.
+const loopback = "lo"
+
+func (s *Set) tcp(ctx context.Context, name string, w wanted) (*net.TCPListener, error) {
+	adopted, err := adopt(s, name, w.matches, net.FileListener)
 	if err != nil {
 		return nil, err
 	}
-	if l, ok := adopted.(*net.TCPListener); ok {
-		s.add(name, "tcp", l.Addr(), l)
-		return l, nil
+	l, ok := adopted.(*net.TCPListener)
+	if !ok {
+		if l, err = makeTCP(ctx, w); err != nil {
+			return nil, fmt.Errorf("listen for %s: %w", name, explain(err, "tcp", w.addr))
+		}
 	}
-	config := net.ListenConfig{KeepAlive: -1, Control: keepAlive} // once here, and not in Go at each accept
-	config.SetMultipathTCP(false)
-	made, err := config.Listen(ctx, "tcp"+family(addr), addr.String())
-	if err != nil {
-		return nil, fmt.Errorf("listen for %s: %w", name, explain(err, "tcp", addr))
-	}
-	l := made.(*net.TCPListener)
-	s.add(name, "tcp", l.Addr(), l)
+	s.add(name, "tcp", w.shown(l.Addr()), l)
 	return l, nil
+}
+
+func makeTCP(ctx context.Context, w wanted) (*net.TCPListener, error) {
+	config := net.ListenConfig{KeepAlive: -1} // once here, and not in Go at each accept
+	config.SetMultipathTCP(false)
+	config.Control = func(network, address string, conn syscall.RawConn) error {
+		err := keepAlive(network, address, conn)
+		if w.device != "" {
+			controlErr := conn.Control(func(fd uintptr) { err = errors.Join(err, unix.BindToDevice(int(fd), w.device)) })
+			err = errors.Join(err, controlErr)
+		}
+		return err
+	}
+	l, err := config.Listen(ctx, "tcp"+family(w.addr), w.addr.String())
+	if err != nil {
+		return nil, err
+	}
+	tcp := l.(*net.TCPListener)
+	if err := refuseFastOpen(tcp); err != nil {
+		tcp.Close()
+		return nil, err
+	}
+	return tcp, nil
+}
+
+// refuseFastOpen has every handshake complete before the connection can be accepted, also on a host where
+// net.ipv4.tcp_fastopen lets all listeners do without: who is calling is recorded at its end.
+func refuseFastOpen(l *net.TCPListener) error {
+	conn, err := l.SyscallConn()
+	if err != nil {
+		return err
+	}
+	controlErr := conn.Control(func(fd uintptr) {
+		err = os.NewSyscallError("setsockopt TCP_FASTOPEN", unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_FASTOPEN, 0))
+	})
+	return errors.Join(err, controlErr)
 }
 
 // keepAlive sets what accepted sockets inherit: probes after a minute of silence, then every 15 s, five in all.
@@ -99,19 +143,19 @@ func keepAlive(_, _ string, conn syscall.RawConn) error {
 // UDP returns a socket bound to addr in the network namespace of the calling thread. Port 0 takes any port.
 func (s *Set) UDP(name string, addr netip.AddrPort) (*net.UDPConn, error) {
 	addr = unmap(addr)
-	adopted, err := adopt(s, name, wanted{unix.SOCK_DGRAM, addr}.matches, net.FilePacketConn)
+	adopted, err := adopt(s, name, wanted{kind: unix.SOCK_DGRAM, addr: addr}.matches, net.FilePacketConn)
 	if err != nil {
 		return nil, err
 	}
 	if c, ok := adopted.(*net.UDPConn); ok {
-		s.add(name, "udp", c.LocalAddr(), c)
+		s.add(name, "udp", c.LocalAddr().String(), c)
 		return c, nil
 	}
 	c, err := net.ListenUDP("udp"+family(addr), net.UDPAddrFromAddrPort(addr))
 	if err != nil {
 		return nil, fmt.Errorf("listen for %s: %w", name, explain(err, "udp", addr))
 	}
-	s.add(name, "udp", c.LocalAddr(), c)
+	s.add(name, "udp", c.LocalAddr().String(), c)
 	return c, nil
 }
 
@@ -139,14 +183,14 @@ func (s *Set) Unix(name, path string, mode fs.FileMode, gid int) (*net.UnixListe
 		l.Close()
 		return nil, fmt.Errorf("set mode of socket: %w", err)
 	}
-	s.add(name, "unix", l.Addr(), l)
+	s.add(name, "unix", l.Addr().String(), l)
 	return l, nil
 }
 
-func (s *Set) add(name, network string, addr net.Addr, l socket) {
+func (s *Set) add(name, network, address string, l socket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.open = append(s.living(), listener{Socket{Name: name, Network: network, Address: addr.String()}, l})
+	s.open = append(s.living(), listener{Socket{Name: name, Network: network, Address: address}, l})
 }
 
 // Sockets lists the open listeners, sorted by name and address.

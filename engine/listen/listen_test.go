@@ -86,6 +86,44 @@ func TestTCPIsAdopted(t *testing.T) {
 	}
 }
 
+// TestLoopbackTCP wants one listener at all addresses of 127.0.0.0/8, and to be found again as such only.
+func TestLoopbackTCP(t *testing.T) {
+	first := newSet(t, nil)
+	l, err := first.LoopbackTCP(t.Context(), "outbound", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).AddrPort().Port()
+	if got, want := first.Sockets()[0].Address, "0.0.0.0%lo:"+strconv.Itoa(int(port)); got != want {
+		t.Errorf("listed as %s, want %s", got, want)
+	}
+	files := handOn(t, first)
+	if w := (wanted{kind: unix.SOCK_STREAM, addr: netip.AddrPortFrom(netip.IPv4Unspecified(), port)}); w.matches(int(files["outbound"][0].Fd())) {
+		t.Error("taken for a listener at all devices")
+	}
+	second := newSet(t, files)
+	l, err = second.LoopbackTCP(t.Context(), "outbound", port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, host := range []string{"127.0.0.1", "127.77.200.3"} {
+		to := net.JoinHostPort(host, strconv.Itoa(int(port)))
+		client, err := net.Dial("tcp", to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		served, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer served.Close()
+		if got := served.LocalAddr().String(); got != to {
+			t.Errorf("dialled %s, accepted at %s", to, got)
+		}
+	}
+}
+
 func TestTCPOfOtherAddressIsEnded(t *testing.T) {
 	first := newSet(t, nil)
 	old := listenTCP(t, first, "metrics", any4)
@@ -143,7 +181,7 @@ func TestOfOtherKindIsNotAdopted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want4, want6 := wanted{unix.SOCK_STREAM, any4}, wanted{unix.SOCK_STREAM, netip.MustParseAddrPort("[::]:0")}
+	want4, want6 := wanted{kind: unix.SOCK_STREAM, addr: any4}, wanted{kind: unix.SOCK_STREAM, addr: netip.MustParseAddrPort("[::]:0")}
 	for name, tc := range map[string]struct {
 		file *os.File
 		want wanted
@@ -356,7 +394,7 @@ func TestRootListenerOfAnotherNetnsIsNotAdopted(t *testing.T) {
 		t.Fatal(foreign.err)
 	}
 	defer unix.Close(foreign.fd)
-	if (wanted{unix.SOCK_STREAM, netip.MustParseAddrPort("0.0.0.0:15001")}).matches(foreign.fd) {
+	if (wanted{kind: unix.SOCK_STREAM, addr: netip.MustParseAddrPort("0.0.0.0:15001")}).matches(foreign.fd) {
 		t.Error("a listener of another network namespace matches")
 	}
 }

@@ -37,7 +37,9 @@ type Metrics struct {
 	reloadSuccess    prometheus.Gauge
 	reloadSuccessAt  prometheus.Gauge
 	snapshotVersion  prometheus.Gauge
+	kernelRepairs    *prometheus.CounterVec
 	kernelEventsDesc *prometheus.Desc
+	endpointUpDesc   *prometheus.Desc
 
 	// pairs is copied on write, so that a connection finds its counters without a lock.
 	pairs   atomic.Pointer[map[pair]*Connections]
@@ -82,8 +84,13 @@ func newMetrics(build Build) *Metrics {
 			"When a configuration was last applied, in seconds since 1970."),
 		snapshotVersion: gauge("snapshot_version",
 			"Version of the picture of the mesh that is in use; it grows with every change."),
+		kernelRepairs: counters("kernel_repairs_total",
+			"Times that something of meshd in the kernel was put back, which somebody else had changed.", "what"),
 		kernelEventsDesc: prometheus.NewDesc(namespace+"_kernel_events_total",
 			"Events that the kernel programs counted.", []string{"event"}, nil),
+		endpointUpDesc: prometheus.NewDesc(namespace+"_endpoint_up",
+			"1 if an endpoint is up, 0 if its check fails or it is ejected for a while because connections to it failed.",
+			[]string{"service", "endpoint"}, nil),
 	}
 	m.pairs.Store(&map[pair]*Connections{})
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info",
@@ -93,7 +100,7 @@ func newMetrics(build Build) *Metrics {
 		m.reloads.WithLabelValues(result)
 	}
 	m.registry.MustRegister(info, m.opened, m.closed, m.open, m.bytes, m.connectFailures, m.duration,
-		m.dnsQueries, m.reloads, m.reloadSuccess, m.reloadSuccessAt, m.snapshotVersion)
+		m.dnsQueries, m.reloads, m.reloadSuccess, m.reloadSuccessAt, m.snapshotVersion, m.kernelRepairs)
 	return m
 }
 
@@ -122,6 +129,10 @@ func (m *Metrics) Reload(ok bool) {
 
 // SnapshotVersion notes the version of the snapshot that is in use.
 func (m *Metrics) SnapshotVersion(v uint64) { m.snapshotVersion.Set(float64(v)) }
+
+// KernelRepaired notes that a part of meshd's state in the kernel was put back. Parts become label values, so they must
+// come from a closed list.
+func (m *Metrics) KernelRepaired(part string) { m.kernelRepairs.WithLabelValues(part).Inc() }
 
 // SetHeartbeat shows the age of the heartbeat, in seconds, that the kernel programs look at to learn whether
 // meshd is alive. It must be called once at most.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,6 +49,12 @@ func fill(m *Metrics) {
 	m.Reload(true)
 	m.Reload(false)
 	m.SnapshotVersion(7)
+	m.KernelRepaired("links")
+	m.SetEndpoints(slices.Values([]EndpointState{
+		{"hello", "10.0.0.1:8080", true},
+		{"hello", "10.0.0.2:8080", false},
+		{"hello", "10.0.0.2:8080", false}, // written twice in a file
+	}))
 	m.SetHeartbeat(func() float64 { return 0.25 })
 	m.SetKernelStats(func() map[string]uint64 { return map[string]uint64{"redirected": 12, "refused": 3} })
 }
@@ -75,6 +82,19 @@ func TestPage(t *testing.T) {
 			t.Errorf("page differs from %s; run with -update if that is meant:\n%s", golden, diff)
 		}
 	})
+}
+
+// TestEndpointsAreBounded has more endpoints than a page shows.
+func TestEndpointsAreBounded(t *testing.T) {
+	m := newMetrics(Build{})
+	m.SetEndpoints(func(yield func(EndpointState) bool) {
+		for i := 0; yield(EndpointState{"hello", strconv.Itoa(i), true}); i++ {
+		}
+	})
+	_, page := get(t, m, http.MethodGet, "127.0.0.1:15020", "/metrics")
+	if n := strings.Count(page, "\nmeshd_endpoint_up{"); n != maxEndpoints {
+		t.Errorf("%d endpoints are shown, want %d", n, maxEndpoints)
+	}
 }
 
 func TestLint(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 
 // conn is one captured connection.
 //
-// Its own goroutine alone closes it in the end; others may only end it, once, with a reason. What is atomic is read by
+// The last goroutine that works on it closes it in the end; others may only end it, once, with a reason. What is atomic is read by
 // Connections meanwhile; the rest is written before the connection is listed and constant from then on.
 type conn struct {
 	out    *Outbound
@@ -28,16 +28,20 @@ type conn struct {
 	start  time.Time
 	client *net.TCPConn
 
-	flow    mesh.Flow
-	caller  mesh.Caller
-	source  string            // as intentions write it; empty when the flow is unknown
-	service *snapshot.Service // nil when the flow is unknown or not in the mesh
-	only    *balance.Endpoint // the endpoint that was dialled by its own address
-	pair    *observe.Connections
+	flow   mesh.Flow
+	caller mesh.Caller
+	source string            // as intentions write it; empty when the flow is unknown
+	port   *snapshot.Port    // of the service; nil when the flow is unknown or not in the mesh
+	only   *balance.Endpoint // the endpoint that was dialled by its own address
+	pair   *observe.Connections
+
+	shares    bool              // it counts as one of its unit
+	connected *balance.Endpoint // that has been acquired for it
 
 	endpoint       atomic.Pointer[balance.Endpoint] // the one that is dialled or connected
 	upstream       atomic.Pointer[net.TCPConn]      // to endpoint
 	directions     atomic.Int32                     // that have not ended; set before upstream
+	running        atomic.Int32                     // directions that are still worked on
 	sent, received atomic.Uint64                    // bytes, as the application sees them
 
 	ended atomic.Pointer[ending]
@@ -52,30 +56,73 @@ type ending struct {
 	err    error // nil when the reason says it all
 }
 
-// serve carries the connection from its accept to its end.
+// serve carries the connection from its accept to where bytes flow, and to its end if that is before.
 func (c *conn) serve() {
-	defer c.finish()
+	relaying := false
+	defer func() {
+		if !relaying {
+			c.over()
+		}
+	}()
 	defer c.contain()
-	if !c.identify() {
+	upstream := c.open()
+	if upstream == nil || c.ended.Load() != nil {
 		return
+	}
+	relaying = true
+	c.relay(upstream)
+}
+
+// open finds out where the connection goes and connects it; nil when it has been ended because that is not possible.
+func (c *conn) open() *net.TCPConn {
+	if !c.identify() {
+		return nil
+	}
+	if limit := c.port.Service.MaxConnections; limit > 0 && c.port.Group.Active() >= int64(limit) {
+		c.end(mesh.ReasonOverload, nil)
+		return nil
 	}
 	if !c.out.shares.take(c.caller.Unit, cap(c.out.slots)-len(c.out.slots)) {
 		c.end(mesh.ReasonOverload, nil)
-		return
+		return nil
 	}
-	defer c.out.shares.give(c.caller.Unit)
+	c.shares = true
 	c.out.opened.Add(1)
 	c.out.live.Store(c, nil)
 	upstream, endpoint := c.dial()
 	if upstream == nil {
-		return
+		return nil
 	}
-	defer endpoint.Release()
+	c.connected = endpoint
 	c.directions.Store(2)
 	// Whoever ends the connection looks for upstream after setting ended, and here it is the other way round.
 	c.upstream.Store(upstream)
-	if c.ended.Load() == nil {
-		c.relay(upstream)
+	_ = upstream.SetLinger(0) // for the same reason as in resetAccepted; end closes it meanwhile at worst
+	return upstream
+}
+
+// over gives back all that the connection holds, once nothing works on it any more.
+func (c *conn) over() {
+	if c.connected != nil {
+		c.judge(c.connected)
+		c.connected.Release()
+	}
+	if c.shares {
+		c.out.shares.give(c.caller.Unit)
+	}
+	c.finish()
+	<-c.out.slots
+	c.out.drain.Release()
+}
+
+// judge tells the balancer how the endpoint has served the connection.
+func (c *conn) judge(endpoint *balance.Endpoint) {
+	how := c.ended.Load()
+	switch {
+	case c.received.Load() > 0:
+		endpoint.Deliver()
+	case how != nil && how.reason == mesh.ReasonEndpointReset:
+		endpoint.Reset(time.Now())
 	}
 }
 
@@ -99,13 +146,13 @@ func (c *conn) identify() bool {
 	}
 	c.caller = caller
 	c.source = c.caller.Name(snap.Host().Name)
-	service, only, ok := snap.At(flow.Destination)
+	port, only, ok := snap.At(flow.Destination)
 	if !ok {
 		c.end(mesh.ReasonNotInMesh, nil)
 		return false
 	}
-	c.service, c.only = service, only
-	c.pair = c.out.metrics.Connections(c.source, service.Name)
+	c.port, c.only = port, only
+	c.pair = c.out.metrics.Connections(c.source, port.Service.Name)
 	c.pair.Open()
 	return true
 }
@@ -116,7 +163,7 @@ func (c *conn) dial() (*net.TCPConn, *balance.Endpoint) {
 	var tried balance.Tried
 	endpoint := c.only
 	if endpoint == nil {
-		endpoint = c.service.Group.Pick(&tried)
+		endpoint = c.port.Group.Pick(&tried)
 	}
 	if endpoint == nil {
 		c.end(mesh.ReasonNoEndpoint, nil)
@@ -143,7 +190,7 @@ func (c *conn) dial() (*net.TCPConn, *balance.Endpoint) {
 		}
 		var next *balance.Endpoint
 		if c.only == nil {
-			next = c.service.Group.Pick(&tried)
+			next = c.port.Group.Pick(&tried)
 		}
 		if next == nil {
 			c.end(mesh.ReasonConnectFailed, err)
@@ -171,7 +218,7 @@ func (c *conn) finish() {
 	how := c.ended.Load()
 	closing := reset
 	if how.reason == mesh.ReasonDone {
-		closing = func(side *net.TCPConn) { _ = side.Close() } // both sides have got their FIN
+		closing = end // both sides have got their FIN
 	}
 	closing(c.client)
 	if upstream := c.upstream.Load(); upstream != nil {
@@ -204,8 +251,8 @@ func (c *conn) logEnd(how *ending) {
 			slog.Uint64("pid", uint64(c.flow.PID)), slog.Uint64("uid", uint64(c.flow.UID)),
 			slog.Any("dialled", c.flow.Destination))
 	}
-	if c.service != nil {
-		attrs = append(attrs, slog.String("destination", c.service.Name),
+	if c.port != nil {
+		attrs = append(attrs, slog.String("destination", c.port.Service.Name),
 			slog.Uint64("sent", c.sent.Load()), slog.Uint64("received", c.received.Load()))
 	}
 	if endpoint := c.endpoint.Load(); endpoint != nil {
@@ -228,6 +275,28 @@ func (c *conn) contain() {
 // reset closes one side with RST instead of FIN, and throws away what it has not sent yet. It may be called again.
 func reset(side *net.TCPConn) {
 	_ = side.SetLinger(0)
+	_ = side.Close()
+}
+
+// resetAccepted has connections that l accepts end with RST, whoever closes them, until [end] is called.
+//
+// When meshd is killed the kernel closes them. A FIN would be taken for the end of what was sent, and a half of it for
+// the whole. Accepted sockets have inherited it, so there is no moment without.
+func resetAccepted(l *net.TCPListener) error {
+	raw, err := l.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var errOption error
+	err = raw.Control(func(fd uintptr) {
+		errOption = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	})
+	return errors.Join(err, errOption)
+}
+
+// end closes one side, which still gets what it has not been sent yet.
+func end(side *net.TCPConn) {
+	_ = side.SetLinger(-1)
 	_ = side.Close()
 }
 

@@ -96,10 +96,9 @@ func New(config Config) (*Outbound, error) {
 		snapshots:  config.Snapshots,
 		metrics:    config.Metrics,
 		log:        config.Log,
-		// The dialer's default keepalive, 15 s, stays on: it is what notices that the host of an endpoint is gone.
-		dialer: net.Dialer{Timeout: config.ConnectTimeout},
-		slots:  make(chan struct{}, config.MaxConnections),
-		forced: forced,
+		dialer:     net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: towardsEndpoint},
+		slots:      make(chan struct{}, config.MaxConnections),
+		forced:     forced,
 	}
 	o.dialer.SetMultipathTCP(false)
 	o.drain = drain.New(func() {
@@ -117,7 +116,7 @@ func New(config Config) (*Outbound, error) {
 //
 // Nothing else ends it: when the process is out of file descriptors or memory it tries again, at most a second later.
 func (o *Outbound) Serve(ctx context.Context, l *net.TCPListener) error {
-	if err := l.SetDeadline(time.Time{}); err != nil {
+	if err := errors.Join(l.SetDeadline(time.Time{}), resetAccepted(l)); err != nil {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Unix(1, 0)) }) // fails only when l is closed
@@ -162,7 +161,7 @@ func (o *Outbound) reserve(ctx context.Context, l *net.TCPListener, t *trouble) 
 	}
 }
 
-// begin starts the goroutine of an accepted connection, for which there is a slot. The drain waits for it.
+// begin starts the work on an accepted connection, for which there is a slot. The drain waits for its end.
 func (o *Outbound) begin(client *net.TCPConn) {
 	c := &conn{out: o, id: o.ids.Add(1), start: time.Now(), client: client}
 	if !o.drain.Hold() {
@@ -171,13 +170,7 @@ func (o *Outbound) begin(client *net.TCPConn) {
 		<-o.slots
 		return
 	}
-	go func() {
-		defer func() {
-			<-o.slots
-			o.drain.Release()
-		}()
-		c.serve()
-	}()
+	go c.serve()
 }
 
 // Full says whether no further connection can be accepted.

@@ -55,7 +55,7 @@ func TestDeadEndpointIsSkipped(t *testing.T) {
 		send(t, client, "x")
 		want(t, client, "x")
 	}
-	group := r.snapshots.Load().Services()[0].Group.Endpoints()
+	group := r.snapshots.Load().Services()[0].Ports[0].Group.Endpoints()
 	if group[0].Failed() == 0 || group[0].LastFailure() == nil || group[0].Connected() != 0 || group[0].Active() != 0 {
 		t.Errorf("dead endpoint counts %d failures, %d connections, %d active; the last failure is %v",
 			group[0].Failed(), group[0].Connected(), group[0].Active(), group[0].LastFailure())
@@ -139,7 +139,7 @@ func TestSwapLeavesConnectionsAlone(t *testing.T) {
 	want(t, before, "still here")
 
 	r.publish(3, old, next)
-	for _, e := range r.snapshots.Load().Services()[0].Group.Endpoints() {
+	for _, e := range r.snapshots.Load().Services()[0].Ports[0].Group.Endpoints() {
 		if want := map[netip.AddrPort]uint64{next: 1}[e.Address]; e.Connected() != want {
 			t.Errorf("endpoint %s counts %d connections, want %d", e.Address, e.Connected(), want)
 		}

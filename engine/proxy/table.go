@@ -54,7 +54,7 @@ func (c *conn) describe() Connection {
 	d := Connection{
 		ID: c.id, Start: c.start, State: Connecting,
 		Flow: c.flow, Caller: c.caller, Source: c.source, Client: remote(c.client),
-		Destination: c.service.Name,
+		Destination: c.port.Service.Name,
 		Sent:        c.sent.Load(), Received: c.received.Load(),
 	}
 	if c.upstream.Load() != nil {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,58 +34,185 @@ func bufferPool(size int) *sync.Pool {
 // It adds nothing of its own to what TCP does: the end of one direction ends just that one, a reset of one side resets
 // the other, and a side that does not read stops the other from being read. Go sets TCP_NODELAY on both sockets, so
 // what was read is sent at once.
+//
+// Each direction gets a goroutine of its own, because the stack of the one that has dialled is larger than they need, and
+// most connections of a host are idle.
 func (c *conn) relay(upstream *net.TCPConn) {
-	out := direction{
-		conn: c, src: c.client, dst: upstream, srcReset: mesh.ReasonClientReset, dstReset: mesh.ReasonEndpointReset,
-		total: &c.sent, count: c.pair.Sent, pool: small,
+	both := &[2]direction{
+		{
+			conn: c, src: c.client, dst: upstream, srcReset: mesh.ReasonClientReset, dstReset: mesh.ReasonEndpointReset,
+			total: &c.sent, count: c.pair.Sent, pool: small,
+		},
+		{
+			conn: c, src: upstream, dst: c.client, srcReset: mesh.ReasonEndpointReset, dstReset: mesh.ReasonClientReset,
+			total: &c.received, count: c.pair.Received, pool: small,
+		},
 	}
-	back := direction{
-		conn: c, src: upstream, dst: c.client, srcReset: mesh.ReasonEndpointReset, dstReset: mesh.ReasonClientReset,
-		total: &c.received, count: c.pair.Received, pool: small,
+	both[0].other, both[1].other = &both[1], &both[0]
+	c.running.Store(2)
+	for i := range both {
+		go both[i].serve()
 	}
-	var other sync.WaitGroup
-	other.Go(back.run)
-	out.run()
-	other.Wait()
 }
 
 // direction is one way through a connection.
 //
-// It holds a buffer only from a read that brought bytes to the end of the write that passes them on, so an idle
-// connection holds none.
+// It holds a buffer, or a pipe, only from a read that brought bytes to the end of the write that passes them on, so an
+// idle connection holds none.
 type direction struct {
 	conn               *conn
 	src, dst           *net.TCPConn
 	srcReset, dstReset mesh.Reason
 	total              *atomic.Uint64
 	count              func(n int)
+	other              *direction  // the one whose dst is src
+	ended              atomic.Bool // set before dst is told of the end of the stream
+	failed             atomic.Bool // dst takes no more
 
-	pool *sync.Pool // small or large
-	buf  *[]byte    // of pool; nil while no bytes are in hand
-	n    int        // bytes in buf
-	err  error      // of the last system call
+	pool  *sync.Pool            // small or large
+	moved int                   // bytes in large reads, without a small one since
+	long  bool                  // the stream has proved to be long: it goes through pipes
+	pipe  *pipe                 // nil while no bytes are in hand
+	left  int                   // bytes that are still in pipe
+	sink  syscall.RawConn       // of dst
+	drain func(fd uintptr) bool // one closure for all calls
+
+	reason mesh.Reason // why it broke; empty at the end of the stream
+	err    error
+}
+
+// serve runs the direction; the last one ends the connection.
+func (d *direction) serve() {
+	defer func() {
+		if d.conn.running.Add(-1) == 0 {
+			d.conn.over()
+		}
+	}()
+	defer d.conn.contain()
+	d.run()
 }
 
 func (d *direction) run() {
-	defer d.conn.contain()
-	raw, err := d.src.SyscallConn()
+	src, err := d.src.SyscallConn()
 	if err != nil {
 		d.conn.end(d.srcReset, err)
 		return
 	}
-	read := d.read // one closure for all reads
+	if d.sink, err = d.dst.SyscallConn(); err != nil {
+		d.conn.end(d.dstReset, err)
+		return
+	}
+	d.drain = d.empty
+	switch err := src.Read(d.move); {
+	case err != nil:
+		d.conn.end(d.srcReset, err)
+	case d.reason == d.dstReset:
+		d.refused()
+	case d.reason != "":
+		d.conn.end(d.reason, d.err)
+	default:
+		d.finish(src)
+	}
+}
+
+// refused leaves a destination that takes no more to the other direction, which still passes on what the destination has
+// said last, and then finds its reset. Only when that one has ended already does nobody else see it.
+func (d *direction) refused() {
+	d.failed.Store(true)
+	if d.other.ended.Load() {
+		d.conn.end(d.dstReset, d.err)
+	}
+}
+
+// move passes on what the source has. It returns false when there is nothing for now, and the runtime calls it again
+// when there may be; true when the stream has ended or broken.
+//
+// It reads until there is nothing: a short read does not tell, because the end of the stream or a reset may have come with
+// the bytes, and then nothing would wake us for it. Everything is done inside of one wait for the source, as each new one
+// would begin by forgetting what has arrived since.
+func (d *direction) move(fd uintptr) (done bool) {
 	for {
-		if err := raw.Read(read); err != nil || d.err != nil {
-			d.conn.end(d.srcReset, errors.Join(err, d.err))
-			return
+		var empty bool
+		if d.long {
+			done, empty = d.movePipe(int(fd))
+		} else {
+			done, empty = d.moveBuffer(int(fd))
 		}
-		if d.buf == nil {
-			break
+		if done || empty {
+			return done
 		}
-		if err := d.write(); err != nil {
-			d.conn.end(d.dstReset, err)
-			return
-		}
+	}
+}
+
+// moveBuffer reads once into a buffer and writes that to the destination. empty says that there was nothing.
+func (d *direction) moveBuffer(fd int) (done, empty bool) {
+	buf := d.pool.Get().(*[]byte)
+	defer d.pool.Put(buf)
+	n, err := unix.Read(fd, *buf)
+	if n <= 0 {
+		return d.emptyHanded(err)
+	}
+	written, err := d.dst.Write((*buf)[:n])
+	d.passed(written)
+	if err != nil {
+		return d.broke(d.dstReset, err)
+	}
+	d.adapt(n, len(*buf))
+	return false, false
+}
+
+// emptyHanded is what follows from a read that brought nothing.
+func (d *direction) emptyHanded(err error) (done, empty bool) {
+	switch {
+	case err == nil:
+		return true, false // the end of the stream
+	case errors.Is(err, unix.EAGAIN):
+		return false, true
+	case errors.Is(err, unix.EINTR):
+		return false, false
+	}
+	return d.broke(d.srcReset, err)
+}
+
+func (d *direction) broke(reason mesh.Reason, err error) (done, empty bool) {
+	d.reason, d.err = reason, err
+	return true, false
+}
+
+// adapt chooses how the next bytes are read, after n were read into a buffer of that size.
+func (d *direction) adapt(n, size int) {
+	switch {
+	case n <= smallBuffer && size > smallBuffer:
+		d.pool, d.moved = small, 0
+	case n < size:
+	case size == smallBuffer:
+		d.pool = large
+	default:
+		d.moved += n
+		d.long = d.moved >= spliceAfter
+	}
+}
+
+// passed counts bytes that were passed on.
+func (d *direction) passed(n int) {
+	d.total.Add(uint64(n))
+	d.count(n)
+}
+
+// finish passes on the end of the stream.
+//
+// A reset reads like one when the other direction was told of it first, by a write. A socket that is closed without our
+// having ended the stream to it was reset.
+func (d *direction) finish(src syscall.RawConn) {
+	// Asked again after the state: the other direction may have ended meanwhile, and its end have closed the socket.
+	if !d.other.ended.Load() && isReset(d.src) && !d.other.ended.Load() {
+		d.conn.end(d.srcReset, unix.ECONNRESET)
+		return
+	}
+	d.ended.Store(true)
+	if d.other.failed.Load() { // and has left it to this one
+		d.conn.end(d.srcReset, d.other.err)
+		return
 	}
 	if err := d.dst.CloseWrite(); err != nil {
 		d.conn.end(d.dstReset, err)
@@ -95,51 +223,11 @@ func (d *direction) run() {
 		return
 	}
 	// The source may still be reset while the other direction goes on, and no read would tell.
-	if err := raw.Read(d.broken); err == nil {
+	if err := src.Read(d.broken); err == nil {
 		d.conn.end(d.srcReset, d.err)
 	} else if !errors.Is(err, os.ErrDeadlineExceeded) {
 		d.conn.end(d.srcReset, err)
 	}
-}
-
-// read reads what the source has into a buffer; at the end of the stream it leaves buf nil. It returns false when
-// there is nothing yet, and the runtime calls it again when there may be.
-func (d *direction) read(fd uintptr) (done bool) {
-	d.buf = d.pool.Get().(*[]byte)
-	n, err := unix.Read(int(fd), *d.buf)
-	for err == unix.EINTR {
-		n, err = unix.Read(int(fd), *d.buf)
-	}
-	if n > 0 {
-		d.n, d.err = n, nil
-		return true
-	}
-	d.release()
-	if err == unix.EAGAIN {
-		return false
-	}
-	d.err = err
-	return true
-}
-
-// write passes on what was read, and chooses the buffer of the next read.
-func (d *direction) write() error {
-	n, err := d.dst.Write((*d.buf)[:d.n])
-	filled := d.n == len(*d.buf)
-	d.release()
-	d.total.Add(uint64(n))
-	d.count(n)
-	if filled {
-		d.pool = large
-	} else if d.n <= smallBuffer {
-		d.pool = small
-	}
-	return err
-}
-
-func (d *direction) release() {
-	d.pool.Put(d.buf)
-	d.buf = nil
 }
 
 // broken waits for an error of the source, whose stream has ended.

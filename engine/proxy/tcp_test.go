@@ -100,6 +100,34 @@ func TestReset(t *testing.T) {
 	}
 }
 
+// TestResetWhileBytesFlow resets a side while it is written to: who is told of the reset first is a matter of luck then.
+func TestResetWhileBytesFlow(t *testing.T) {
+	at, conns := accepting(t)
+	r := newRig(t, nil, at)
+	for i := range 200 {
+		client := r.dial(virtual)
+		resetter, other, reason := client, <-conns, mesh.ReasonClientReset
+		if i%2 == 1 {
+			resetter, other, reason = other, resetter, mesh.ReasonEndpointReset
+		}
+		var reader sync.WaitGroup
+		reader.Go(func() {
+			_, _ = io.CopyN(io.Discard, resetter, 1<<20)
+			reset(resetter)
+		})
+		_, err := other.Write(make([]byte, 4<<20))
+		if err == nil {
+			_, err = other.Read(make([]byte, 1))
+		}
+		if !errors.Is(err, unix.ECONNRESET) && !errors.Is(err, unix.EPIPE) {
+			t.Errorf("%s came to the other side as: %v", reason, err)
+		}
+		reader.Wait()
+		other.Close()
+		r.wantEnd(reason)
+	}
+}
+
 // wantBroken checks for a reset of a socket that has read the end of the stream, from which no read tells it.
 func wantBroken(t testing.TB, conn *net.TCPConn) {
 	t.Helper()
@@ -186,56 +214,74 @@ func TestSlowReaderStopsSender(t *testing.T) {
 	r.wantEnd(mesh.ReasonDone)
 }
 
-// streams returns two connected unix streams, whose buffers are the same in every network namespace.
-func streams(t *testing.T) [2]int {
-	t.Helper()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		unix.Close(fds[0])
-		unix.Close(fds[1])
-	})
-	return fds
-}
-
-func TestIdleDirectionHoldsNoBuffer(t *testing.T) {
-	fds := streams(t)
-	d := direction{pool: small}
-	if d.read(uintptr(fds[0])) || d.buf != nil {
-		t.Error("a direction without bytes holds a buffer")
-	}
-	if _, err := unix.Write(fds[1], []byte("x")); err != nil {
-		t.Fatal(err)
-	}
-	if !d.read(uintptr(fds[0])) || d.buf == nil || d.n != 1 {
-		t.Errorf("read %d bytes, %v", d.n, d.err)
-	}
-}
-
 func TestBufferFollowsLoad(t *testing.T) {
-	_, client, server := connected(t)
-	go func() { _, _ = io.Copy(io.Discard, server) }() // ends with the connection, when the rig is taken down
-	fds := streams(t)
-	d := direction{conn: &conn{}, dst: client, count: func(int) {}, pool: small}
-	d.total = &d.conn.sent
+	d := direction{pool: small}
 	for _, step := range []struct {
 		bytes int
 		pool  string
 	}{{1, "small"}, {smallBuffer, "large"}, {smallBuffer + 1, "large"}, {smallBuffer, "small"}, {smallBuffer - 1, "small"}} {
-		if _, err := unix.Write(fds[1], make([]byte, step.bytes)); err != nil {
-			t.Fatal(err)
+		size := smallBuffer
+		if d.pool == large {
+			size = largeBuffer
 		}
-		if !d.read(uintptr(fds[0])) || d.n != step.bytes {
-			t.Fatalf("read %d bytes, want %d", d.n, step.bytes)
-		}
-		if err := d.write(); err != nil {
-			t.Fatal(err)
-		}
+		d.adapt(step.bytes, size)
 		if got := map[bool]string{true: "small", false: "large"}[d.pool == small]; got != step.pool {
 			t.Errorf("after %d bytes the buffer is %s, want %s", step.bytes, got, step.pool)
 		}
+	}
+	if d.long {
+		t.Error("a few bytes have proved to be a long stream")
+	}
+	d.pool = large
+	for range spliceAfter / largeBuffer {
+		d.adapt(largeBuffer, largeBuffer)
+	}
+	if !d.long {
+		t.Errorf("%d bytes without a pause have not proved to be a long stream", spliceAfter)
+	}
+}
+
+// TestBytesAndResetTogether has a reset arrive with the last bytes, before they are read: no event tells of it afterwards.
+func TestBytesAndResetTogether(t *testing.T) {
+	at, conns := accepting(t)
+	r := newRig(t, nil, at)
+	for range 50 {
+		client := r.dial(virtual)
+		server := <-conns
+		send(t, client, "hello")
+		want(t, server, "hello")
+		send(t, server, "no")
+		reset(server)
+		_, _ = io.Copy(io.Discard, client) // until the reset, however many bytes come before it
+		r.wantEnd(mesh.ReasonEndpointReset)
+	}
+}
+
+// TestLastWordsBeforeReset has an endpoint say why and reset, while the client goes on sending: the client must hear it, as
+// it would from the endpoint itself.
+func TestLastWordsBeforeReset(t *testing.T) {
+	at, conns := accepting(t)
+	r := newRig(t, nil, at)
+	for range 50 {
+		client := r.dial(virtual)
+		server := <-conns
+		send(t, client, "hello")
+		want(t, server, "hello")
+		var sender sync.WaitGroup
+		sender.Go(func() {
+			for {
+				if _, err := client.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		})
+		send(t, server, "no")
+		server.Close() // with bytes unread, so that a reset follows
+		want(t, client, "no")
+		_, _ = io.Copy(io.Discard, client)
+		r.wantEnd(mesh.ReasonEndpointReset)
+		client.Close()
+		sender.Wait()
 	}
 }
 

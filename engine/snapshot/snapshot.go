@@ -17,28 +17,32 @@ type Snapshot struct {
 	host      mesh.Host
 	services  []*Service // by name
 	targets   map[netip.AddrPort]target
+	hostnames map[string]*Service
 	workloads []workload // that are looked for on the host; by service
 }
 
-// Service is a service with the group that chooses its endpoints.
+// Service is a service with its ports.
+//
+// Its Endpoints are those that have an address: a host name stands there once for each of its addresses.
 type Service struct {
 	mesh.Service
-	Group *balance.Group
-	Local bool // processes of this host are looked for that are the service
+	Ports []*Port // its own port first, then its listeners by name; none when it only calls others
+	Local bool    // processes of this host are looked for that are the service
 }
 
 // target is what is behind an address.
 type target struct {
-	service *Service
-	only    *balance.Endpoint // nil when the address is virtual
+	port *Port
+	only *balance.Endpoint // nil when the address is virtual
 }
 
 // Input is what a snapshot is built from.
 type Input struct {
-	Version  uint64
-	Catalog  mesh.Catalog
-	Host     mesh.Host // the host that the snapshot is for
-	Previous *Snapshot // whose endpoints' counters are carried over; nil: all begin at zero
+	Version   uint64
+	Catalog   mesh.Catalog
+	Host      mesh.Host               // the host that the snapshot is for
+	Addresses map[string][]netip.Addr // of the host names of endpoints; a name without any has no endpoint
+	Previous  *Snapshot               // whose endpoints' counters are carried over; nil: all begin at zero
 }
 
 // Build returns the snapshot of a catalog. The catalog must not be changed afterwards.
@@ -47,20 +51,17 @@ type Input struct {
 // first by name; checking a configuration refuses most of such cases before they get here.
 func Build(in Input) *Snapshot {
 	s := &Snapshot{
-		version:  in.Version,
-		mesh:     in.Catalog.Mesh,
-		host:     in.Host,
-		services: make([]*Service, 0, len(in.Catalog.Services)),
-		targets:  make(map[netip.AddrPort]target),
+		version:   in.Version,
+		mesh:      in.Catalog.Mesh,
+		host:      in.Host,
+		services:  make([]*Service, 0, len(in.Catalog.Services)),
+		targets:   make(map[netip.AddrPort]target),
+		hostnames: make(map[string]*Service),
 	}
 	for _, svc := range in.Catalog.Services {
-		var previous *balance.Group
-		if in.Previous != nil {
-			if old, found := in.Previous.Named(svc.Name); found {
-				previous = old.Group
-			}
-		}
-		entry := &Service{Service: svc, Group: balance.New(svc.Balancing, svc.Endpoints, previous)}
+		svc.Endpoints = in.located(svc.Endpoints)
+		entry := &Service{Service: svc}
+		entry.Ports = in.ports(entry)
 		for _, w := range svc.Workloads {
 			if svc.OnHost(w, in.Host.Name) {
 				entry.Local = true
@@ -80,14 +81,19 @@ func (s *Snapshot) index() {
 		}
 	}
 	for _, svc := range s.services {
-		if svc.Port != 0 {
-			add(netip.AddrPortFrom(svc.Virtual4, svc.Port), target{service: svc})
-			add(netip.AddrPortFrom(svc.Virtual6, svc.Port), target{service: svc})
+		for _, p := range svc.Ports {
+			add(netip.AddrPortFrom(svc.Virtual4, p.Number), target{port: p})
+			add(netip.AddrPortFrom(svc.Virtual6, p.Number), target{port: p})
+		}
+		for _, name := range svc.Hostnames {
+			s.hostnames[name] = svc
 		}
 	}
 	for _, svc := range s.services {
-		for _, e := range svc.Group.Endpoints() {
-			add(e.Address, target{service: svc, only: e})
+		for _, p := range svc.Ports {
+			for _, e := range p.Group.Endpoints() {
+				add(e.Address, target{port: p, only: e})
+			}
 		}
 	}
 }
@@ -113,13 +119,13 @@ func (s *Snapshot) Named(name string) (*Service, bool) {
 	return s.services[i], true
 }
 
-// At returns what an application reaches that dials dst: the service whose virtual address and port it is, with only
-// nil, or the service one of whose endpoints has that real address and port, with only that endpoint.
+// At returns what an application reaches that dials dst: the service's port whose virtual address it is, with only nil,
+// or the port one of whose endpoints has that real address, with only that endpoint.
 //
 // dst is an unmapped address, as in mesh.Flow.
-func (s *Snapshot) At(dst netip.AddrPort) (svc *Service, only *balance.Endpoint, ok bool) {
+func (s *Snapshot) At(dst netip.AddrPort) (port *Port, only *balance.Endpoint, ok bool) {
 	t, ok := s.targets[dst]
-	return t.service, t.only, ok
+	return t.port, t.only, ok
 }
 
 // Virtual returns the virtual addresses of the service of that name, for DNS.
@@ -132,4 +138,27 @@ func (s *Snapshot) Virtual(name string) (v4, v6 netip.Addr, ok bool) {
 		return netip.Addr{}, netip.Addr{}, ok
 	}
 	return svc.Virtual4, svc.Virtual6, true
+}
+
+// Hostname returns the virtual addresses of the service that has declared a name outside the mesh, for DNS. The name is in
+// lower case, without a dot at its end.
+func (s *Snapshot) Hostname(name string) (v4, v6 netip.Addr, ok bool) {
+	svc, ok := s.hostnames[name]
+	if !ok {
+		return netip.Addr{}, netip.Addr{}, false
+	}
+	return svc.Virtual4, svc.Virtual6, true
+}
+
+// ListenerPort returns the port of a listener of a service, for SRV queries.
+func (s *Snapshot) ListenerPort(service, listener string) (port uint16, ok bool) {
+	svc, ok := s.Named(service)
+	if !ok {
+		return 0, false
+	}
+	i := slices.IndexFunc(svc.Listeners, func(l mesh.Listener) bool { return l.Name == listener })
+	if i < 0 {
+		return 0, false
+	}
+	return svc.Listeners[i].Port, true
 }

@@ -45,17 +45,17 @@ func build(host string) *Snapshot {
 func TestAt(t *testing.T) {
 	s := build("app-1")
 	for _, virtual := range []netip.Addr{billing4, billing6} {
-		svc, only, ok := s.At(netip.AddrPortFrom(virtual, 80))
-		if !ok || svc.Name != "billing" || only != nil {
-			t.Errorf("at %s: service %v, only %v, ok %v; want billing with any endpoint", virtual, svc, only, ok)
+		p, only, ok := s.At(netip.AddrPortFrom(virtual, 80))
+		if !ok || p.Service.Name != "billing" || only != nil {
+			t.Errorf("at %s: port %v, only %v, ok %v; want billing with any endpoint", virtual, p, only, ok)
 		}
 		if _, _, ok := s.At(netip.AddrPortFrom(virtual, 81)); ok {
 			t.Errorf("at %s: there is a service on an undeclared port", virtual)
 		}
 	}
-	svc, only, ok := s.At(second)
-	if !ok || svc.Name != "billing" || only != svc.Group.Endpoints()[1] {
-		t.Errorf("at %s: service %v, only %v, ok %v; want that endpoint of billing", second, svc, only, ok)
+	p, only, ok := s.At(second)
+	if !ok || p.Service.Name != "billing" || only != p.Group.Endpoints()[1] {
+		t.Errorf("at %s: port %v, only %v, ok %v; want that endpoint of billing", second, p, only, ok)
 	}
 	if _, _, ok := s.At(netip.MustParseAddrPort("10.0.0.23:8080")); ok {
 		t.Error("an address outside the mesh has a service")
@@ -68,11 +68,11 @@ func TestAtPrefersVirtualThenName(t *testing.T) {
 		{Name: "a", Port: 1, Endpoints: []mesh.Endpoint{{Address: shared}, {Address: first}}},
 		{Name: "b", Port: 80, Virtual4: billing4, Endpoints: []mesh.Endpoint{{Address: first}}},
 	}}})
-	if svc, only, _ := s.At(shared); svc.Name != "b" || only != nil {
-		t.Errorf("at %s: %s %v, want the virtual address of b", shared, svc.Name, only)
+	if p, only, _ := s.At(shared); p.Service.Name != "b" || only != nil {
+		t.Errorf("at %s: %s %v, want the virtual address of b", shared, p.Service.Name, only)
 	}
-	if svc, _, _ := s.At(first); svc.Name != "a" {
-		t.Errorf("at %s: %s, want a", first, svc.Name)
+	if p, _, _ := s.At(first); p.Service.Name != "a" {
+		t.Errorf("at %s: %s, want a", first, p.Service.Name)
 	}
 }
 
@@ -152,13 +152,13 @@ func TestStore(t *testing.T) {
 	}
 	old := build("app-1")
 	store.Swap(old)
-	old.Services()[0].Group.Endpoints()[0].Acquire()
+	old.Services()[0].Ports[0].Group.Endpoints()[0].Acquire()
 
 	next := Build(Input{Version: 8, Catalog: shop(), Previous: old})
 	if before := store.Swap(next); before != old || store.Load() != next {
 		t.Error("a swap did not exchange the snapshots")
 	}
-	if n := next.Services()[0].Group.Endpoints()[0].Active(); n != 1 {
+	if n := next.Services()[0].Ports[0].Group.Endpoints()[0].Active(); n != 1 {
 		t.Errorf("endpoint counts %d connections after a swap, want 1", n)
 	}
 }

@@ -58,4 +58,42 @@ service "web" {
     address = "10.1.0.21"
     port    = 15060 # ERROR: Port of meshd
   }
+  endpoint {
+    host = "app-1"
+    port = 8443
+    zone = "eu-1a" # ERROR: Zone of an endpoint on a host
+  }
+}
+service "outside" {
+  port = 443
+  endpoint {
+    address = "app-1" # ERROR: Name of a host of the mesh
+  }
+  endpoint {
+    address = "API.example.com" # ERROR: Unsuitable host name
+  }
+  endpoint {
+    address = "api.example.com." # ERROR: Unsuitable host name
+  }
+  endpoint {
+    address = "localhost" # ERROR: Unsuitable host name
+  }
+  endpoint {
+    address = "billing.mesh" # ERROR: Unsuitable host name
+  }
+  endpoint {
+    address = "api.example.com:443" # ERROR: Invalid address
+  }
+  endpoint {
+    address = "api.example.com"
+  }
+  endpoint { # ERROR: Endpoint is given twice
+    address = "api.example.com"
+  }
+}
+service "outside-too" {
+  port = 443
+  endpoint { # ERROR: Endpoint of two services
+    address = "api.example.com"
+  }
 }

@@ -5,9 +5,6 @@ node {
 capture {
   mode = "all" # ERROR: capture.mode = "all" is not built yet
 }
-dns { # ERROR: dns is not built yet
-  hosts_file = true
-}
 discovery "consul" {} # ERROR: discovery "consul" is not built yet
 telemetry {
   access_log { # ERROR: telemetry.access_log is not built yet
@@ -25,12 +22,13 @@ host "app-1" {
   meshd     = "auto" # ERROR: host.meshd is not built yet
 }
 service "billing" {
-  port      = 80
-  protocol  = "http"            # ERROR: service.protocol = "http" is not built yet
-  mtls      = "strict"          # ERROR: service.mtls is not built yet
-  hostnames = ["api.shop.test"] # ERROR: service.hostnames is not built yet
-  listener "grpc" {             # ERROR: service.listener is not built yet
-    port = 9090
+  port     = 80
+  protocol = "http"   # ERROR: service.protocol = "http" is not built yet
+  mtls     = "strict" # ERROR: service.mtls is not built yet
+  listener "grpc" {
+    port     = 9090
+    protocol = "grpc"   # ERROR: service.listener.protocol = "grpc" is not built yet
+    mtls     = "strict" # ERROR: service.listener.mtls is not built yet
   }
   workload {
     unit      = "billing.service"
@@ -39,11 +37,11 @@ service "billing" {
   endpoint {
     host   = "app-1"
     port   = 8080
-    ports  = { grpc = 9091 }    # ERROR: service.endpoint.ports is not built yet
     listen = "127.0.0.1:8080" # ERROR: service.endpoint.listen is not built yet
   }
-  check { # ERROR: service.check is not built yet
-    http = "/healthz"
+  check {
+    grpc = true # ERROR: service.check.grpc is not built yet
+    tcp  = true
   }
   expose { # ERROR: service.expose is not built yet
     paths = ["/metrics"]
@@ -63,7 +61,7 @@ service "three" {
   port     = 80
   protocol = "grpc" # ERROR: service.protocol = "grpc" is not built yet
   endpoint {
-    address = "db.example.com" # ERROR: service.endpoint.address with a host name is not built yet
+    address = "10.9.0.3"
   }
 }
 router "billing" {} # ERROR: router is not built yet

@@ -1,0 +1,4 @@
+dns {
+  hosts_file = "maybe" # ERROR: Unsuitable value type
+}
+dns {} # ERROR: dns is given twice

@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// pipeSize is how many bytes a pipe holds: as many as an unprivileged process may ask for, see pipe(7).
+	pipeSize = 1 << 20
+	// keptPipes bounds the pipes that are kept for the next stream; each takes two descriptors.
+	keptPipes = 32
+	// spliceAfter is how many bytes a direction moves in large reads without a pause before it proves to be long.
+	spliceAfter = 256 << 10
+)
+
+// pipe is a kernel buffer through which splice(2) moves bytes from one socket to another past this process. Like a
+// buffer it is held only while bytes are in hand.
+type pipe struct {
+	r, w int
+}
+
+var pipes = make(chan *pipe, keptPipes)
+
+// newPipe returns an empty pipe.
+func newPipe() (*pipe, error) {
+	select {
+	case p := <-pipes:
+		return p, nil
+	default:
+	}
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
+		return nil, err
+	}
+	// One that stays small, because its user has too many large ones, works too.
+	_, _ = unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeSize)
+	return &pipe{r: fds[0], w: fds[1]}, nil
+}
+
+// release gives back a pipe that is empty again.
+func (p *pipe) release() {
+	select {
+	case pipes <- p:
+	default:
+		p.close()
+	}
+}
+
+// close ends a pipe, and what is in it.
+func (p *pipe) close() {
+	_ = unix.Close(p.r)
+	_ = unix.Close(p.w)
+}
+
+// movePipe is moveBuffer by way of a pipe.
+func (d *direction) movePipe(fd int) (done, empty bool) {
+	var err error
+	if d.pipe, err = newPipe(); err != nil {
+		d.long, d.moved = false, 0 // out of descriptors: buffers do as well, only slower
+		return false, false
+	}
+	n, err := splice(fd, d.pipe.w, pipeSize)
+	if n == 0 {
+		d.pipe.release()
+		return d.emptyHanded(err)
+	}
+	d.left, d.err = n, nil
+	if err = d.sink.Write(d.drain); err == nil {
+		err = d.err
+	}
+	d.passed(n - d.left)
+	if err != nil {
+		d.pipe.close() // what is in it has no place to go
+		return d.broke(d.dstReset, err)
+	}
+	d.pipe.release()
+	if n <= smallBuffer {
+		d.long, d.moved, d.pool = false, 0, small
+	}
+	return false, false
+}
+
+// empty writes what is in the pipe to the destination; false when the destination takes no more for now.
+func (d *direction) empty(fd uintptr) (done bool) {
+	for d.left > 0 {
+		n, err := splice(d.pipe.r, int(fd), d.left)
+		d.left -= n
+		if errors.Is(err, unix.EAGAIN) {
+			return false
+		}
+		if err != nil {
+			d.err = err
+			return true
+		}
+	}
+	return true
+}
+
+// splice moves up to most bytes and returns how many it moved.
+func splice(from, to, most int) (int, error) {
+	for {
+		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
+		if !errors.Is(err, unix.EINTR) {
+			return max(0, int(n)), err
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+func TestMain(m *testing.M) {
+	if code, ok := helper(os.Args[1:]); ok {
+		os.Exit(code)
+	}
+	os.Exit(m.Run())
+}
+
+// binary returns the meshd to measure: that of MESHD_BINARY, or one that is built now.
+func binary(t *testing.T) string {
+	t.Helper()
+	if path := os.Getenv("MESHD_BINARY"); path != "" {
+		return path
+	}
+	path := filepath.Join(t.TempDir(), "meshd")
+	build := exec.Command("go", "build", "-o", path, "github.com/meshd/meshd/cmd/meshd")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if output, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	return path
+}
+
+// TestWorkloads runs every workload for a blink: that there are numbers, not which.
+func TestWorkloads(t *testing.T) {
+	var shown bytes.Buffer
+	output := filepath.Join(t.TempDir(), "build", "bench.json")
+	err := benchmark(t.Context(), &shown, options{
+		meshd: binary(t), dir: "..", output: output, rounds: 1, duration: 50 * time.Millisecond, pairs: [2]int{16, 1600},
+	})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, shown.String())
+	}
+	text, err := os.ReadFile(output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var results []Result
+	if err := json.Unmarshal(text, &results); err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range workloads {
+		for _, contender := range w.contenders {
+			if len(results) == 0 {
+				t.Fatalf("%s: no result for %s", w.name, contender)
+			}
+			r := results[0]
+			results = results[1:]
+			if r.Workload != w.name || r.Contender != contender || r.Value <= 0 || r.Ratio <= 0 || r.Spread.Low > r.Spread.High || r.Spread.Rounds != 1 {
+				t.Errorf("the result of %s in %s is %+v", contender, w.name, r)
+			}
+			if r.Contender == r.Baseline && r.Ratio != 1 {
+				t.Errorf("the baseline %s of %s has the ratio %v", r.Baseline, w.name, r.Ratio)
+			}
+		}
+	}
+	if len(results) > 0 {
+		t.Errorf("nobody asked for %+v", results)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, test := range []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"-no-such-flag"}, 2, "no-such-flag"},
+		{[]string{"extra"}, 2, "it takes no arguments"},
+		{[]string{"-rounds", "0"}, 2, "at least one round"},
+		{[]string{"-workload", "bulk-2"}, 1, `no workload "bulk-2", only redis-get-c50`},
+	} {
+		var stdout, stderr bytes.Buffer
+		if code := run(t.Context(), &stdout, &stderr, test.args); code != test.code || !bytes.Contains(stderr.Bytes(), []byte(test.want)) {
+			t.Errorf("%q: exit code %d, want %d, and %q in:\n%s", test.args, code, test.code, test.want, stderr.String())
+		}
+	}
+}
