@@ -139,11 +139,15 @@ SEC("sockops")
 int established(struct bpf_sock_ops *ctx)
 {
 	struct flow_key key = {.proto = IPPROTO_TCP};
-	const struct config *c = enabled_config();
-	struct bpf_sock *sk = ctx->sk;
+	const struct config *c;
+	struct bpf_sock *sk;
 	struct meta *m;
 
-	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB || !sk || !c)
+	if (ctx->op != BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) /* some ten other moments of every connection of the host */
+		return 1;
+	c = enabled_config();
+	sk = ctx->sk;
+	if (!c || !sk)
 		return 1;
 	key.listener_port = ctx->remote_port >> 16; /* the kernel keeps it in the upper half */
 	if (key.listener_port != c->outbound_port)

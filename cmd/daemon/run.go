@@ -85,6 +85,7 @@ func Run(ctx context.Context, env Env, args []string) int {
 		fmt.Fprintln(env.Stdout, "meshd", build())
 		return ctl.ExitOK
 	}
+	useProcessors(env.Getenv)
 	d := &daemon{
 		env:       env,
 		options:   o,
@@ -192,6 +193,7 @@ func (d *daemon) serve(ctx context.Context) *life {
 	life.must("control", func(ctx context.Context) error { return d.control.Serve(ctx, d.controlListener) })
 	life.must("cgroups", d.cgroups.Run)
 	life.must("heartbeat", func(ctx context.Context) error { return d.owner.beat(ctx, d.kernel, d.log) })
+	life.do(d.outbound.Tend)
 	life.do(d.followCgroups)
 	life.do(d.followHealth)
 	life.do(d.serveReloads)

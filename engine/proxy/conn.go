@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -20,8 +19,8 @@ import (
 
 // conn is one captured connection.
 //
-// The last goroutine that works on it closes it in the end; others may only end it, once, with a reason. What is atomic is read by
-// Connections meanwhile; the rest is written before the connection is listed and constant from then on.
+// The last goroutine that works on it closes it in the end; others may only end it, once, with a reason. What is atomic
+// is read by Connections meanwhile; the rest is written before the connection is listed and constant from then on.
 type conn struct {
 	out    *Outbound
 	id     uint64
@@ -42,6 +41,7 @@ type conn struct {
 	upstream       atomic.Pointer[net.TCPConn]      // to endpoint
 	directions     atomic.Int32                     // that have not ended; set before upstream
 	running        atomic.Int32                     // directions that are still worked on
+	kept           atomic.Bool                      // upstream has keepalive
 	sent, received atomic.Uint64                    // bytes, as the application sees them
 
 	ended atomic.Pointer[ending]
@@ -172,7 +172,7 @@ func (c *conn) dial() (*net.TCPConn, *balance.Endpoint) {
 	for {
 		c.endpoint.Store(endpoint)
 		endpoint.Acquire()
-		upstream, err := c.out.dialer.DialTCP(c.out.forced, "tcp", netip.AddrPort{}, endpoint.Address)
+		upstream, err := c.out.connect(endpoint.Address)
 		if err == nil {
 			endpoint.Connect()
 			return upstream, endpoint

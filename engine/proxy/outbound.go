@@ -96,7 +96,7 @@ func New(config Config) (*Outbound, error) {
 		snapshots:  config.Snapshots,
 		metrics:    config.Metrics,
 		log:        config.Log,
-		dialer:     net.Dialer{Timeout: config.ConnectTimeout, KeepAliveConfig: towardsEndpoint},
+		dialer:     net.Dialer{Timeout: config.ConnectTimeout, KeepAlive: -1},
 		slots:      make(chan struct{}, config.MaxConnections),
 		forced:     forced,
 	}

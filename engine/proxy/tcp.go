@@ -214,12 +214,13 @@ func (d *direction) finish(src syscall.RawConn) {
 		d.conn.end(d.srcReset, d.other.err)
 		return
 	}
-	if err := d.dst.CloseWrite(); err != nil {
-		d.conn.end(d.dstReset, err)
+	if d.conn.directions.Add(-1) == 0 {
+		// Both sides have said all: closing tells dst. The watch of the other direction is over.
+		_ = d.dst.SetReadDeadline(time.Unix(1, 0))
 		return
 	}
-	if d.conn.directions.Add(-1) == 0 {
-		_ = d.dst.SetReadDeadline(time.Unix(1, 0)) // ends the watch of the other direction
+	if err := d.dst.CloseWrite(); err != nil {
+		d.conn.end(d.dstReset, err)
 		return
 	}
 	// The source may still be reset while the other direction goes on, and no read would tell.
