@@ -21,7 +21,7 @@ const (
 // suspicion is the check of a port without one none of whose endpoints has accepted its last connection. As soon as they
 // count as down the kernel refuses connections, which programs that look elsewhere then, or that probe a port, understand:
 // a connection that meshd takes and resets looks to them as if somebody listened there.
-var suspicion = mesh.Check{Kind: mesh.CheckTCP, Interval: time.Second, Timeout: time.Second, Fall: 2, Rise: 1}
+var suspicion = mesh.Check{Kind: mesh.CheckTCP, Interval: time.Second, Timeout: 4 * time.Second, Fall: 2, Rise: 1}
 
 // targetsOf lists the endpoints that are to be checked: those of services with a check, and of ports under suspicion.
 func targetsOf(snap *snapshot.Snapshot, suspects map[mesh.ServiceID]bool) []health.Target {

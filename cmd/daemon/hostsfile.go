@@ -57,9 +57,18 @@ func (h *hostsFile) follow(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticks.C:
-			h.keep()
+			if !h.isBeingWritten() {
+				h.keep()
+			}
 		}
 	}
+}
+
+// isBeingWritten says whether the file has changed so lately that its writer may not be done: a file that is exchanged
+// under somebody who writes it loses the rest.
+func (h *hostsFile) isBeingWritten() bool {
+	info, err := os.Stat(h.path)
+	return err == nil && time.Since(info.ModTime()) < hostsInterval
 }
 
 // keep makes the block the one that is wanted now.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,9 +56,11 @@ func (c *Checker) Set(targets []Target) {
 	defer c.mu.Unlock()
 	wanted := make(map[key]Target, len(targets))
 	for _, t := range targets {
-		if _, twice := wanted[t.key()]; !twice {
-			wanted[t.key()] = t
+		if first, twice := wanted[t.key()]; twice { // two ports of a service at one address: one check for both
+			t.Endpoints = slices.Concat(first.Endpoints, t.Endpoints)
+			t.Check = first.Check
 		}
+		wanted[t.key()] = t
 	}
 	for k, w := range c.workers {
 		t, kept := wanted[k]
@@ -204,9 +207,11 @@ func (w *worker) follow(t Target) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.target = t
-	if w.isDown {
-		for _, e := range t.Endpoints {
+	for _, e := range t.Endpoints {
+		if w.isDown {
 			e.MarkDown(time.Now(), w.reason)
+		} else if e.Health().State == balance.Down { // by a check that is not made any more
+			e.MarkUp(time.Now(), "its check passes")
 		}
 	}
 }

@@ -45,6 +45,10 @@ type conn struct {
 	sent, received atomic.Uint64                    // bytes, as the application sees them
 
 	ended atomic.Pointer[ending]
+
+	// Of Tend alone.
+	seen    uint64 // bytes, at the last look
+	suspect bool   // nothing had moved then, and a side was reset
 }
 
 // errCallerGone says that the caller has removed the cgroup by which it could be known.
@@ -205,11 +209,18 @@ func (c *conn) end(reason mesh.Reason, err error) {
 	if !c.ended.CompareAndSwap(nil, &ending{reason, err}) {
 		return
 	}
-	reset(c.client)
-	if upstream := c.upstream.Load(); upstream != nil {
+	// A direction holds its source while it writes to its destination, and closing waits for that: so both are freed first.
+	upstream := c.upstream.Load()
+	_ = c.client.SetDeadline(longAgo)
+	if upstream != nil {
+		_ = upstream.SetDeadline(longAgo)
 		reset(upstream)
 	}
+	reset(c.client)
 }
+
+// longAgo is the deadline that ends a call at once.
+var longAgo = time.Unix(1, 0)
 
 // finish closes what is open and records the connection.
 func (c *conn) finish() {

@@ -5,6 +5,10 @@ import (
 	"net"
 	"net/netip"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/mesh"
 )
 
 // keepAliveAfter is the age from which a connection to an endpoint has keepalive. Most end before, and need no system
@@ -44,6 +48,7 @@ func (o *Outbound) Tend(ctx context.Context) {
 			return
 		case now := <-ticks.C:
 			o.keepAlive(now)
+			o.endStuck()
 		}
 	}
 }
@@ -58,4 +63,31 @@ func (o *Outbound) keepAlive(now time.Time) {
 		c.kept.Store(true)
 		_ = upstream.SetKeepAliveConfig(towardsEndpoint) // fails only when it has just been closed
 	}
+}
+
+// endStuck ends connections that have moved nothing since the last look though one side was reset. Nothing else notices
+// when both directions wait for a side that does not read: a reset wakes only who reads or writes.
+func (o *Outbound) endStuck() {
+	for c := range o.conns {
+		moved := c.sent.Load() + c.received.Load()
+		upstream := c.upstream.Load()
+		stuck := upstream != nil && c.directions.Load() == 2 && moved == c.seen
+		c.seen = moved
+		switch {
+		case !stuck:
+			c.suspect = false
+		case isReset(c.client):
+			c.endSuspect(mesh.ReasonClientReset)
+		case isReset(upstream):
+			c.endSuspect(mesh.ReasonEndpointReset)
+		}
+	}
+}
+
+// endSuspect ends a connection that is found reset at the second look: at the first, somebody may just be about to see it.
+func (c *conn) endSuspect(reason mesh.Reason) {
+	if c.suspect {
+		c.end(reason, unix.ECONNRESET)
+	}
+	c.suspect = true
 }

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -11,6 +12,8 @@ const (
 	pipeSize = 1 << 20
 	// keptPipes bounds the pipes that are kept for the next stream; each takes two descriptors.
 	keptPipes = 32
+	// maxPipes bounds those that are in use: readers that stop must not take the descriptors of all others.
+	maxPipes = 256
 	// spliceAfter is how many bytes a direction moves in large reads without a pause before it proves to be long.
 	spliceAfter = 256 << 10
 )
@@ -21,28 +24,37 @@ type pipe struct {
 	r, w int
 }
 
-var pipes = make(chan *pipe, keptPipes)
+var (
+	pipes      = make(chan *pipe, keptPipes)
+	pipesInUse atomic.Int32
+)
 
-// newPipe returns an empty pipe.
-func newPipe() (*pipe, error) {
+// newPipe returns an empty pipe; nil when there are too many, or no more descriptors.
+func newPipe() *pipe {
+	if pipesInUse.Add(1) > maxPipes {
+		pipesInUse.Add(-1)
+		return nil
+	}
 	select {
 	case p := <-pipes:
-		return p, nil
+		return p
 	default:
 	}
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_NONBLOCK|unix.O_CLOEXEC); err != nil {
-		return nil, err
+		pipesInUse.Add(-1)
+		return nil
 	}
 	// One that stays small, because its user has too many large ones, works too.
 	_, _ = unix.FcntlInt(uintptr(fds[0]), unix.F_SETPIPE_SZ, pipeSize)
-	return &pipe{r: fds[0], w: fds[1]}, nil
+	return &pipe{r: fds[0], w: fds[1]}
 }
 
 // release gives back a pipe that is empty again.
 func (p *pipe) release() {
 	select {
 	case pipes <- p:
+		pipesInUse.Add(-1)
 	default:
 		p.close()
 	}
@@ -50,15 +62,15 @@ func (p *pipe) release() {
 
 // close ends a pipe, and what is in it.
 func (p *pipe) close() {
+	pipesInUse.Add(-1)
 	_ = unix.Close(p.r)
 	_ = unix.Close(p.w)
 }
 
 // movePipe is moveBuffer by way of a pipe.
 func (d *direction) movePipe(fd int) (done, empty bool) {
-	var err error
-	if d.pipe, err = newPipe(); err != nil {
-		d.long, d.moved = false, 0 // out of descriptors: buffers do as well, only slower
+	if d.pipe = newPipe(); d.pipe == nil {
+		d.long, d.moved = false, 0 // buffers do as well, only slower
 		return false, false
 	}
 	n, err := splice(fd, d.pipe.w, pipeSize)

@@ -115,12 +115,24 @@ func (d *direction) run() {
 	}
 }
 
+// lastWords is how long what a destination has said last may still take to be passed on once it takes no more.
+const lastWords = 10 * time.Second
+
 // refused leaves a destination that takes no more to the other direction, which still passes on what the destination has
-// said last, and then finds its reset. Only when that one has ended already does nobody else see it.
+// said last, and then finds its reset. It does not wait for ever: whom that is for may not read while it writes to us.
+//
+// When the other direction has ended already, or leaves it to this one in the same way, nobody else sees it.
 func (d *direction) refused() {
+	_ = d.src.SetWriteDeadline(time.Now().Add(lastWords))
+	if d.conn.ended.Load() != nil { // by somebody who may have set the deadline before us
+		_ = d.src.SetWriteDeadline(longAgo)
+	}
 	d.failed.Store(true)
-	if d.other.ended.Load() {
-		d.conn.end(d.dstReset, d.err)
+	switch {
+	case d.other.failed.Load():
+		d.conn.end(d.other.reason, d.other.err)
+	case d.other.ended.Load():
+		d.conn.end(d.reason, d.err)
 	}
 }
 
@@ -216,7 +228,7 @@ func (d *direction) finish(src syscall.RawConn) {
 	}
 	if d.conn.directions.Add(-1) == 0 {
 		// Both sides have said all: closing tells dst. The watch of the other direction is over.
-		_ = d.dst.SetReadDeadline(time.Unix(1, 0))
+		_ = d.dst.SetReadDeadline(longAgo)
 		return
 	}
 	if err := d.dst.CloseWrite(); err != nil {
