@@ -49,6 +49,8 @@ func flood(t *testing.T, side *net.TCPConn, all *sync.WaitGroup) (full chan stru
 func clogged(t *testing.T) (r *rig, client, server *net.TCPConn, ends map[*net.TCPConn]chan error) {
 	t.Helper()
 	r, client, server = connected(t)
+	send(t, client, "hello") // and so it is known here that the endpoint has accepted
+	want(t, server, "hello")
 	var all sync.WaitGroup
 	t.Cleanup(all.Wait)
 	clientFull, clientEnds := flood(t, client, &all)
