@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/meshd/meshd/examples/lab"
 )
 
 func TestMain(m *testing.M) {
@@ -17,27 +18,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// binary returns the meshd to measure: that of MESHD_BINARY, or one that is built now.
-func binary(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("MESHD_BINARY"); path != "" {
-		return path
-	}
-	path := filepath.Join(t.TempDir(), "meshd")
-	build := exec.Command("go", "build", "-o", path, "github.com/meshd/meshd/cmd/meshd")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return path
-}
-
 // TestWorkloads runs every workload for a blink: that there are numbers, not which.
 func TestWorkloads(t *testing.T) {
 	var shown bytes.Buffer
 	output := filepath.Join(t.TempDir(), "build", "bench.json")
 	err := benchmark(t.Context(), &shown, options{
-		meshd: binary(t), dir: "..", output: output, rounds: 1, duration: 50 * time.Millisecond, pairs: [2]int{16, 1600},
+		meshd: lab.Meshd(t), dir: "..", output: output, rounds: 1, duration: 50 * time.Millisecond, pairs: [2]int{16, 1600},
 	})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, shown.String())

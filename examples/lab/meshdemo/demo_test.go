@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -15,21 +13,6 @@ import (
 )
 
 const example = "../../01-two-hosts"
-
-// meshd returns the binary to show: that of MESHD_BINARY, or one that is built now.
-func meshd(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("MESHD_BINARY"); path != "" {
-		return path
-	}
-	path := filepath.Join(t.TempDir(), "meshd")
-	build := exec.Command("go", "build", "-o", path, "github.com/meshd/meshd/cmd/meshd")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return path
-}
 
 // gone checks that nothing of a lab is left.
 func gone(t *testing.T, name string) {
@@ -43,7 +26,7 @@ func gone(t *testing.T, name string) {
 func TestDemo(t *testing.T) {
 	name := fmt.Sprint("demo-test-", os.Getpid())
 	var shown, complaint bytes.Buffer
-	if code := run(t.Context(), &shown, &complaint, []string{"-meshd", meshd(t), "-dir", example, "-name", name}); code != 0 {
+	if code := run(t.Context(), &shown, &complaint, []string{"-meshd", lab.Meshd(t), "-dir", example, "-name", name}); code != 0 {
 		t.Fatalf("exit code %d\n%s\n%s", code, shown.String(), complaint.String())
 	}
 	if !strings.HasSuffix(shown.String(), "\ndemo: ok\n") {
@@ -64,7 +47,7 @@ func TestInterrupted(t *testing.T) {
 		}
 		return len(text), nil
 	})
-	if code := run(ctx, shown, &complaint, []string{"-meshd", meshd(t), "-dir", example, "-name", name}); code != 1 {
+	if code := run(ctx, shown, &complaint, []string{"-meshd", lab.Meshd(t), "-dir", example, "-name", name}); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	if got := complaint.String(); got != "demo: interrupted\n" {

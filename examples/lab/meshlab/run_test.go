@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/meshd/meshd/examples/lab"
 )
 
 // meshlab runs one command line and returns its exit code and what it wrote.
@@ -97,6 +98,7 @@ func TestSync(t *testing.T) {
 	write(t, dir, "meshd.hcl", "discovery \"static\" {\n  files = [\"/etc/meshd/mesh.d/*.hcl\"]\n}\nmesh \"m\" {\n  trust_domain = \"m.example\"\n}\n"+
 		"host \"app-1\" {\n  addresses = [\"10.78.0.11\"]\n}\n")
 	write(t, dir, "mesh.d/clock.hcl", "service \"clock\" {\n  port = 80\n  endpoint {\n    host = \"app-1\"\n  }\n}\n")
+	binary := lab.Meshd(t)
 	lab := func(code int, wants []string, args ...string) {
 		t.Helper()
 		got, output := meshlab(t.Context(), append([]string{"-lab", name}, args...)...)
@@ -107,7 +109,7 @@ func TestSync(t *testing.T) {
 		}
 	}
 	t.Cleanup(func() { meshlab(context.Background(), "-lab", name, "down") })
-	lab(exitOK, []string{"app-1: started meshd.service"}, "up", dir, "-meshd", meshd(t))
+	lab(exitOK, []string{"app-1: started meshd.service"}, "up", dir, "-meshd", binary)
 
 	write(t, dir, "mesh.d/clock.hcl", "servcie \"clock\" {}\n")
 	lab(exitFailure, []string{"nothing was changed", "on " + dir + "/mesh.d/clock.hcl line 1"}, "sync")
@@ -119,21 +121,6 @@ func TestSync(t *testing.T) {
 
 	lab(exitOK, []string{""}, "stop", "app-1", "meshd.service")
 	lab(exitOK, []string{"app-1: copied; meshd does not run there"}, "sync")
-}
-
-// meshd returns the binary to run: that of MESHD_BINARY, or one that is built now.
-func meshd(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("MESHD_BINARY"); path != "" {
-		return path
-	}
-	path := filepath.Join(t.TempDir(), "meshd")
-	build := exec.Command("go", "build", "-o", path, "github.com/meshd/meshd/cmd/meshd")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
-	}
-	return path
 }
 
 func TestSeveralLabs(t *testing.T) {
