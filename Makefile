@@ -10,15 +10,18 @@ BIN := $(if $(filter-out $(shell go env GOHOSTARCH 2>/dev/null),$(GOARCH)),bin/l
 # The race detector needs a C compiler; the others are the programs that the examples and the tests run.
 PACKAGES := ca-certificates curl dnsutils gcc git haproxy iperf3 libc-ares-dev libc6-dev libmemcached-tools \
 	memcached musl-tools nginx nodejs openssh-server postgresql python3 python3-aiosmtpd redis-server redis-tools \
-	rsync strace util-linux wrk
+	rsync strace systemd util-linux wrk dbus-daemon
+# What reads the packages of `make packages` back, and the shells that completions are for.
+PACKAGES += bash-completion fish lintian man-db rpm zsh
+BOOT_PACKAGES := debootstrap systemd-container
 GEN_PACKAGES := clang-19 libbpf-dev linux-libc-dev llvm-19
-GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o
+GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o packaging/man/meshd.8 packaging/man/meshctl.1 packaging/man/meshd.hcl.5
 
 # Packages with tests that the race detector would make meaningless, like those that count allocations.
 WITHOUT_RACE = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' .)))
 GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 9m
 
-.PHONY: help deps deps-gen build demo lab test soak bench test-kernels gen gen-check lint clean
+.PHONY: help deps deps-gen build packages demo lab test soak bench test-boot test-kernels gen gen-check lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +37,13 @@ build: ## build bin/meshd, bin/meshctl and bin/meshlab; GOARCH=arm64: into bin/l
 	@mkdir -p $(BIN)
 	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/... ./examples/...
 	@ln -sfn meshd $(BIN)/meshctl
+
+VERSION = $(shell sed -n 's/^var version = "\(.*\)"/\1/p' cmd/daemon/version.go)
+packages: deps ## build deb and rpm for amd64 and arm64, with checksums, in build/packages; VERSION=1.2.3: of that version
+	@rm -rf build/packages
+	@packaging/build $(VERSION) amd64 build/packages
+	@packaging/build $(VERSION) arm64 build/packages
+	@cd build/packages && sha256sum -- *.deb *.rpm *.json >SHA256SUMS && ls -sh
 
 demo: deps build ## show on this machine, as root, what meshd does for two hosts
 	@bin/meshdemo
@@ -59,11 +69,19 @@ soak: deps build ## what the tests of endurance do in small, in large, as root, 
 bench: deps build ## compare meshd with HAProxy and with no proxy, as root, for minutes; the results are build/bench.json too
 	@bin/meshbench -o build/bench.json
 
+test-boot: packages ## install the packages on hosts that boot, as root: start, reload, restart, reboot, purge
+	@test "$$(id -u)" = 0 || { echo 'make test-boot: it boots hosts; run: sudo env "PATH=$$PATH" make test-boot' >&2; exit 1; }
+	@.ci/packages $(BOOT_PACKAGES)
+	MESHD_BOOT_TREE=$$(.ci/boot-tree) MESHD_DEB=$$(echo $(CURDIR)/build/packages/*_$$(dpkg --print-architecture).deb) \
+		MESHD_RPM=$$(echo $(CURDIR)/build/packages/*.$$(uname -m).rpm) \
+		go test -tags boot -v -count=1 -timeout 9m ./examples/boot 2>&1 | tee build/test-boot.log | awk -f .ci/test.awk
+	@sed -n 's/.*MEASURED /  /p' build/test-boot.log
+
 test-kernels: ## run the tests of the kernel programs on Linux 6.1 and 6.12, in QEMU; KERNELS=6.1: on that one
 	@.ci/test-kernels
 
-gen: deps deps-gen ## compile the kernel programs and write their Go bindings
-	go generate ./bpf/...
+gen: deps deps-gen ## compile the kernel programs, write their Go bindings and the manual pages
+	go generate ./bpf/... ./packaging/...
 
 gen-check: gen ## fail when the committed generated files are not what gen writes
 	@changed=$$(git status --porcelain -- $(GENERATED)); test -z "$$changed" || { \

@@ -39,6 +39,7 @@ var importRules = map[string]struct {
 	"examples":      {[]string{"examples", "engine/config", "engine/control", "engine/mesh"}, "it asks the daemon as cmd/ctl does"},
 	"examples/lab":  {[]string{"examples/lab"}, "it starts meshd as a program and links none of it"},
 
+	"packaging":             {[]string{"packaging", "cmd/ctl", "cmd/daemon", "engine", "discovery", "bpf", "encrypt", "systemd"}, "it documents the program that it packs"},
 	"examples/lab/meshdemo": {[]string{"examples/lab", "engine/config", "engine/control", "engine/mesh"}, "it asks the daemon as cmd/ctl does"},
 }
 

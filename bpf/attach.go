@@ -184,11 +184,12 @@ func (k *Kernel) attachOne(name string, h hook) (link.Link, error) {
 	return nil, fmt.Errorf("attach %s to %s: %w", name, k.cfg.Cgroup, err)
 }
 
-// pinMaps pins the maps that are not pinned in a folder yet, and returns how many those were.
+// pinMaps pins the maps that are not pinned in a folder yet, in the place of what somebody else has pinned there, and
+// returns how many those were.
 func (k *Kernel) pinMaps(dir string) (pinned int, err error) {
 	for name, m := range k.objects.byName() {
 		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err == nil {
+		if isMapAt(m, path) {
 			continue
 		}
 		// A clone has no pin of its own yet; pinning the original would move its pin out of the folder in use.
@@ -196,7 +197,7 @@ func (k *Kernel) pinMaps(dir string) (pinned int, err error) {
 		if err != nil {
 			return pinned, fmt.Errorf("clone map %s: %w", name, err)
 		}
-		err = clone.Pin(path)
+		err = errors.Join(os.RemoveAll(path), clone.Pin(path))
 		clone.Close()
 		if err != nil {
 			return pinned, fmt.Errorf("pin map %s: %w", name, err)

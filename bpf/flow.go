@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 
 	"github.com/cilium/ebpf"
@@ -13,21 +12,17 @@ import (
 	"github.com/meshd/meshd/engine/mesh"
 )
 
-// Flow returns, once, what the kernel recorded when it captured the connection that the listener accepted.
+// Flow returns, once, what the kernel recorded when it captured a connection, by the two addresses of the socket that a
+// listener has accepted: its own and the client's.
 //
 // ErrNoFlow means that nothing was recorded: the connection was not captured but made to the listener's own address.
-func (k *Kernel) Flow(client *net.TCPConn) (mesh.Flow, error) {
-	remote, ok1 := client.RemoteAddr().(*net.TCPAddr)
-	local, ok2 := client.LocalAddr().(*net.TCPAddr)
-	if !ok1 || !ok2 {
-		return mesh.Flow{}, fmt.Errorf("flow of %s: %w", client.RemoteAddr(), ErrNoFlow)
-	}
+func (k *Kernel) Flow(local, client netip.AddrPort) (mesh.Flow, error) {
 	key := meshFlowKey{
 		Netns:        k.netns,
-		Addr:         addrOf(remote.AddrPort().Addr()),
-		Port:         networkOrder(uint16(remote.Port)),
-		ListenerPort: networkOrder(uint16(local.Port)),
-		ListenerHost: hostOf(local.AddrPort().Addr()),
+		Addr:         addrOf(client.Addr()),
+		Port:         networkOrder(client.Port()),
+		ListenerPort: networkOrder(local.Port()),
+		ListenerHost: hostOf(local.Addr()),
 		Proto:        unix.IPPROTO_TCP,
 	}
 	var m meshMeta
@@ -35,7 +30,7 @@ func (k *Kernel) Flow(client *net.TCPConn) (mesh.Flow, error) {
 		if errors.Is(err, ebpf.ErrKeyNotExist) {
 			err = ErrNoFlow
 		}
-		return mesh.Flow{}, fmt.Errorf("flow of %s: %w", remote, err)
+		return mesh.Flow{}, fmt.Errorf("flow of %s: %w", client, err)
 	}
 	return mesh.Flow{
 		Destination: netip.AddrPortFrom(m.Addr.netip(), networkOrder(m.Port)),

@@ -28,7 +28,7 @@ func TestFlowIsNotInherited(t *testing.T) {
 
 	flows := make(chan error, 1)
 	l := b.listenLoopback(port, func(c *net.TCPConn) {
-		_, err := k.Flow(c)
+		_, err := flowOf(k, c)
 		flows <- err
 		c.Write([]byte("."))
 	})

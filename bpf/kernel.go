@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -28,19 +29,20 @@ type Config struct {
 // The order of use is Open, Listen, Apply, Commit, and then Beat for ever: until Commit nothing is attached that was not attached before,
 // so a start that fails on the way leaves nothing behind.
 type Kernel struct {
-	cfg     Config
-	objects meshObjects
-	settled meshConfig       // what the cfg map holds
-	mode    mesh.CaptureMode // of the last Apply that succeeded, as are
-	applied []table          // its tables
-	off     atomic.Bool      // see SwitchOff
-	self    Self
-	netns   uint64
+	cfg      Config
+	objects  meshObjects
+	settled  meshConfig       // what the cfg map holds
+	mode     mesh.CaptureMode // of the last Apply that succeeded, as are
+	applied  []table          // its tables
+	unpruned bool             // entries may be left in them that the rules before had
+	off      atomic.Bool      // see SwitchOff
+	self     Self
+	netns    uint64
 
 	linking sync.Mutex // held while links change
 	links   attachment
 
-	listening map[meshListenerKey]*net.TCPListener // see Listen
+	listening map[meshListenerKey]Listener // see Listen
 
 	generation uint64 // of this start; see Beat
 	adopted    bool
@@ -69,7 +71,7 @@ func Open(c Config) (*Kernel, error) {
 	}
 	defer closeMaps(pinned)
 
-	k := &Kernel{cfg: c, listening: map[meshListenerKey]*net.TCPListener{}}
+	k := &Kernel{cfg: c, listening: map[meshListenerKey]Listener{}}
 	if err := k.load(pinned); err != nil {
 		return nil, err
 	}
@@ -183,11 +185,17 @@ func monotonic() (uint64, error) {
 	return uint64(now.Nano()), nil
 }
 
+// Listener is a listening TCP socket of this process.
+type Listener interface {
+	Addr() net.Addr
+	SyscallConn() (syscall.RawConn, error)
+}
+
 // Listen makes l the place where captured connections of meshd's own network namespace go. One for IPv4 must take those
 // to all addresses of 127.0.0.0/8, by which the kernel keeps the source ports of callers apart.
 //
 // The kernel forgets it when l closes, and from then on decides as if meshd were dead.
-func (k *Kernel) Listen(l *net.TCPListener) error {
+func (k *Kernel) Listen(l Listener) error {
 	raw, err := l.SyscallConn()
 	if err != nil {
 		return err
@@ -202,7 +210,7 @@ func (k *Kernel) Listen(l *net.TCPListener) error {
 	return nil
 }
 
-func (k *Kernel) listenerKey(l *net.TCPListener) meshListenerKey {
+func (k *Kernel) listenerKey(l Listener) meshListenerKey {
 	key := meshListenerKey{Netns: k.netns, Family: unix.AF_INET}
 	if addr, ok := l.Addr().(*net.TCPAddr); ok && addr.IP.To4() == nil {
 		key.Family = unix.AF_INET6

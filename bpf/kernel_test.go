@@ -38,7 +38,7 @@ func committed(t *testing.T) (*bench, *Kernel, *net.TCPListener, *dialer) {
 	b := newBench(t)
 	k := b.open()
 	l := b.listenLoopback(0, func(c *net.TCPConn) {
-		if _, err := k.Flow(c); err != nil {
+		if _, err := flowOf(k, c); err != nil {
 			t.Error(err)
 		}
 		c.Write([]byte("meshd"))
@@ -129,7 +129,7 @@ func TestMeshdGoneAndBack(t *testing.T) {
 		t.Error("the pinned links were not found")
 	}
 	l2 := b.listenLoopback(0, func(c *net.TCPConn) {
-		if _, err := again.Flow(c); err != nil {
+		if _, err := flowOf(again, c); err != nil {
 			t.Error(err)
 		}
 		c.Write([]byte("meshd"))
@@ -419,4 +419,9 @@ func TestRefusals(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("refusals %v, want %v", got, want)
 	}
+}
+
+// flowOf asks for what the kernel has recorded of an accepted connection.
+func flowOf(k *Kernel, c *net.TCPConn) (mesh.Flow, error) {
+	return k.Flow(c.LocalAddr().(*net.TCPAddr).AddrPort(), c.RemoteAddr().(*net.TCPAddr).AddrPort())
 }

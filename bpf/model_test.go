@@ -190,7 +190,7 @@ func TestDecisionMatchesModel(t *testing.T) {
 		}
 	}
 	answer := func(c *net.TCPConn) {
-		flow, err := k.Flow(c)
+		flow, err := flowOf(k, c)
 		if err != nil {
 			fmt.Fprintln(c, err)
 			return

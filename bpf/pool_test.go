@@ -19,7 +19,7 @@ func TestSourcePorts(t *testing.T) {
 	defer k.Close()
 	held := make(chan *net.TCPConn, 64)
 	l := b.listenLoopback(15001, func(c *net.TCPConn) { // outside of the range
-		if _, err := k.Flow(c); err != nil {
+		if _, err := flowOf(k, c); err != nil {
 			t.Error(err)
 		}
 		if from := c.RemoteAddr().(*net.TCPAddr).IP.String(); from != "127.0.0.1" {

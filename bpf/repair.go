@@ -3,7 +3,6 @@ package bpf
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net"
 	"os"
@@ -23,7 +22,7 @@ const (
 	PartLinks     Part = "links"     // the programs were detached or exchanged
 	PartRules     Part = "rules"     // what the programs decide by was written to
 	PartListeners Part = "listeners" // the listeners were taken out of their map
-	PartPins      Part = "pins"      // files below Dir were removed
+	PartPins      Part = "pins"      // files below Dir were removed or exchanged
 	PartRoutes    Part = "routes"    // see KeepRoutes
 )
 
@@ -63,6 +62,9 @@ func (k *Kernel) Repair() ([]Part, error) {
 
 func (k *Kernel) repairRules() (changed int, err error) {
 	var errs []error
+	if k.unpruned { // it was meshd itself that has left something there
+		k.unpruned = k.prune() != nil // which is said below
+	}
 	for _, t := range append([]table{k.own()}, k.applied...) {
 		n, err := settle(t)
 		changed += n
@@ -101,7 +103,7 @@ func (k *Kernel) repairListeners() (changed int, err error) {
 }
 
 // cookieOf returns the number by which the kernel tells sockets apart, and as which it shows those in a map.
-func cookieOf(l *net.TCPListener) (cookie uint64, err error) {
+func cookieOf(l Listener) (cookie uint64, err error) {
 	raw, err := l.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -160,7 +162,8 @@ func idOf(p *ebpf.Program) (ebpf.ProgramID, error) {
 	return id, nil
 }
 
-// repairPins pins what is not pinned. The programs run without, but only as long as meshd.
+// repairPins pins what is not pinned, and puts it in the place of what somebody else has pinned there. The programs run
+// without, but only as long as meshd.
 func (k *Kernel) repairPins() (changed int, err error) {
 	if err := checkBPFFS(k.cfg.Dir); err != nil {
 		return 0, err
@@ -173,41 +176,44 @@ func (k *Kernel) repairPins() (changed int, err error) {
 	errs := []error{err}
 	for name, l := range k.links.links {
 		path := filepath.Join(dir, pinName(name))
-		same, err := isPinned(l, path)
-		if err == nil && same {
+		if isLinkAt(l, path) {
 			continue
 		}
-		if err == nil {
-			changed++
-			err = errors.Join(l.Unpin(), l.Pin(path)) // Unpin, or Pin believes that it is pinned there still
-		}
-		if err != nil {
+		// Unpin, or Pin believes that it is pinned there still.
+		if err := errors.Join(l.Unpin(), os.RemoveAll(path), l.Pin(path)); err != nil {
 			errs = append(errs, fmt.Errorf("pin link of %s: %w", name, err))
+			continue
 		}
+		changed++
 	}
 	return changed, errors.Join(errs...)
 }
 
-// isPinned says whether a link is pinned at path. Another one that is pinned there makes room.
-func isPinned(l link.Link, path string) (bool, error) {
+// isLinkAt says whether a link is pinned at path. What cannot be opened as a link is something else.
+func isLinkAt(l link.Link, path string) bool {
 	there, err := link.LoadPinnedLink(path, nil)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
-	}
 	if err != nil {
-		return false, err
+		return false
 	}
 	defer there.Close()
-	want, err := l.Info()
+	want, err1 := l.Info()
+	got, err2 := there.Info()
+	return err1 == nil && err2 == nil && got.ID == want.ID
+}
+
+// isMapAt says whether a map is pinned at path. What cannot be opened as a map is something else.
+func isMapAt(m *ebpf.Map, path string) bool {
+	there, err := ebpf.LoadPinnedMap(path, nil)
 	if err != nil {
-		return false, err
+		return false
 	}
-	got, err := there.Info()
-	if err != nil {
-		return false, err
+	defer there.Close()
+	want, err1 := m.Info()
+	got, err2 := there.Info()
+	if err1 != nil || err2 != nil {
+		return false
 	}
-	if got.ID == want.ID {
-		return true, nil
-	}
-	return false, os.Remove(path)
+	wanted, _ := want.ID() // known since Linux 4.13
+	found, _ := got.ID()
+	return found == wanted
 }

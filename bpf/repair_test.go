@@ -37,15 +37,33 @@ var harms = []struct {
 	}},
 	{"the pins are removed", []Part{PartPins}, func(k *Kernel) error { return os.RemoveAll(k.cfg.Dir) }},
 	{"a pin is removed", []Part{PartPins}, func(k *Kernel) error {
-		return os.Remove(filepath.Join(k.cfg.Dir, pinVersion, pinName(meshProgBind4)))
+		return os.Remove(pathOf(k, pinName(meshProgBind4)))
 	}},
 	{"a pin of another link", []Part{PartPins}, func(k *Kernel) error {
-		path := filepath.Join(k.cfg.Dir, pinVersion, pinName(meshProgBind4))
-		other, err := link.LoadPinnedLink(filepath.Join(k.cfg.Dir, pinVersion, pinName(meshProgBind6)), nil)
+		path := pathOf(k, pinName(meshProgBind4))
+		other, err := link.LoadPinnedLink(pathOf(k, pinName(meshProgBind6)), nil)
 		if err != nil {
 			return err
 		}
 		return errors.Join(os.Remove(path), other.Pin(path), other.Close())
+	}},
+	{"a program at the pin of a link", []Part{PartPins}, func(k *Kernel) error {
+		return pinProgram(k, pinName(meshProgBind4))
+	}},
+	{"another map at the pin of a map", []Part{PartPins}, func(k *Kernel) error {
+		other, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.Hash, KeySize: 8, ValueSize: 4, MaxEntries: 16384, Flags: unix.BPF_F_NO_PREALLOC})
+		if err != nil {
+			return err
+		}
+		path := pathOf(k, meshMapCgroups)
+		return errors.Join(os.Remove(path), other.Pin(path), other.Close())
+	}},
+	{"a program at the pin of a map", []Part{PartPins}, func(k *Kernel) error {
+		return pinProgram(k, meshMapCgroups)
+	}},
+	{"a folder at the pin of a map", []Part{PartPins}, func(k *Kernel) error {
+		path := pathOf(k, meshMapCgroups)
+		return errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "folder"), 0o700))
 	}},
 	{"the programs are switched off", []Part{PartRules}, func(k *Kernel) error {
 		return k.objects.Cfg.Put(uint32(0), meshConfig{})
@@ -59,6 +77,18 @@ var harms = []struct {
 	{"the listeners are gone", []Part{PartListeners}, func(k *Kernel) error {
 		return k.objects.Listeners.Delete(meshListenerKey{Netns: k.netns, Family: unix.AF_INET})
 	}},
+}
+
+func pathOf(k *Kernel, pin string) string { return filepath.Join(k.cfg.Dir, pinVersion, pin) }
+
+// pinProgram exchanges a pin for one of a program.
+func pinProgram(k *Kernel, pin string) error {
+	program, err := k.objects.Bind4.Clone()
+	if err != nil {
+		return err
+	}
+	path := pathOf(k, pin)
+	return errors.Join(os.Remove(path), program.Pin(path), program.Close())
 }
 
 func TestRepair(t *testing.T) {
@@ -84,8 +114,29 @@ func TestRepair(t *testing.T) {
 			} else if err := a.close(); err != nil {
 				t.Error(err)
 			}
+			for name, m := range k.objects.byName() {
+				pinned, err := ebpf.LoadPinnedMap(pathOf(k, name), nil)
+				if err != nil {
+					t.Errorf("map %s: %v", name, err)
+					continue
+				}
+				if got, want := mapID(t, pinned), mapID(t, m); got != want {
+					t.Errorf("map %d is pinned as %s, which is %d", got, name, want)
+				}
+				pinned.Close()
+			}
 		})
 	}
+}
+
+func mapID(t *testing.T, m *ebpf.Map) ebpf.MapID {
+	t.Helper()
+	info, err := m.Info()
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, _ := info.ID()
+	return id
 }
 
 // TestRepairWhileStopping wants listeners that meshd has closed itself to stay out of the map.

@@ -68,7 +68,8 @@ const (
 // Apply makes the programs decide by r. Calls of Apply, MarkCgroups and Repair must not overlap.
 //
 // It adds before it removes, so that every connection is decided by the old rules or by the new ones. When r does not
-// fit, or an addition fails, the rules before are in force again, and the error says which table it was.
+// fit, or an addition fails, the rules before are in force again, and the error says which table it was. What cannot be
+// removed is no failure, as r is in force by then: Repair tries again, and has the error.
 func (k *Kernel) Apply(r Rules) error {
 	tables, err := k.tables(r)
 	if err != nil {
@@ -88,12 +89,18 @@ func (k *Kernel) Apply(r Rules) error {
 		return errors.Join(err, k.restore())
 	}
 	k.mode, k.applied = r.Mode, tables
-	for _, t := range slices.Backward(tables) {
-		if _, err := t.prune(); err != nil {
-			return err
-		}
-	}
+	k.unpruned = k.prune() != nil
 	return nil
+}
+
+// prune removes what the last Apply does not want from all tables that let it.
+func (k *Kernel) prune() error {
+	var errs []error
+	for _, t := range slices.Backward(k.applied) {
+		_, err := t.prune()
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // restore puts the tables of the last Apply back over half written ones. After a start there was none yet: what was
@@ -107,16 +114,19 @@ func (k *Kernel) restore() error {
 	return errors.Join(errs...)
 }
 
-// MarkCgroups replaces the marks of the last Apply.
+// MarkCgroups replaces the marks of the last Apply, and fails as it does.
 func (k *Kernel) MarkCgroups(marks map[uint64]CgroupMark) error {
 	t := k.marks(marks)
 	if err := t.fits(); err != nil {
 		return err
 	}
-	if _, err := settle(t); err != nil {
-		return err
+	if _, err := t.put(); err != nil {
+		return errors.Join(err, k.restore())
 	}
 	k.applied[len(k.applied)-1] = t
+	if _, err := t.prune(); err != nil {
+		k.unpruned = true
+	}
 	return nil
 }
 
@@ -182,6 +192,14 @@ func (k *Kernel) SwitchOff(off bool) error {
 	if off {
 		c.SwitchedOff = 1
 	}
+	return k.configure(c)
+}
+
+// StepAside makes the programs decide as with Mode off until the next Apply, of this process or of the next: meshd is about
+// to end, and names are still to be answered.
+func (k *Kernel) StepAside() error {
+	c := k.settled
+	c.Mode = meshModeMODE_OFF
 	return k.configure(c)
 }
 

@@ -109,6 +109,10 @@ var brokenStarts = []brokenStart{
 		says: []string{"meshd needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON", "run it as root", "meshctl check"},
 	},
 	{
+		name: "without CAP_PERFMON", dropping: []string{"perfmon", "sys_admin"}, code: 1,
+		says: []string{"load kernel programs", "cannot use helper", "meshctl check"},
+	},
+	{
 		name: "outbound port taken", prepare: occupy(15001), code: 1,
 		says: []string{"tcp port 15001 is in use by redis-server (pid", "stop it, or give meshd another port"},
 	},

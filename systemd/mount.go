@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,6 +72,36 @@ func unescape(path string) string {
 			}
 		}
 	}
+}
+
+// IsHost says whether all that runs on this host is below path: it is the real root of cgroup2, or what is seen as the
+// root in a container that systemd has booted. To those who use it such a container is a host.
+func IsHost(path string) bool {
+	return IsRoot(path) || isCgroup2(path) && isBooted("/run/systemd/system") && holdsInit("/proc/1/cgroup", path)
+}
+
+// isBooted is sd_booted(3): systemd is the first process.
+func isBooted(folder string) bool {
+	info, err := os.Lstat(folder)
+	return err == nil && info.IsDir()
+}
+
+// holdsInit says whether process 1, whose cgroups are in that file, is in the cgroup2 tree at path. One from outside of
+// the own namespace of cgroups, like the machine's in a container that sees it, has a path that begins with "/..".
+func holdsInit(cgroups, path string) bool {
+	text, err := os.ReadFile(cgroups)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		below, ok := strings.CutPrefix(strings.TrimSpace(line), "0::")
+		if !ok || strings.HasPrefix(below, "/..") {
+			continue
+		}
+		members, err := os.ReadFile(filepath.Join(path, below, "cgroup.procs"))
+		return err == nil && slices.Contains(strings.Fields(string(members)), "1")
+	}
+	return false
 }
 
 // IsRoot says whether path is the real root of cgroup2, not only the root that a container sees.

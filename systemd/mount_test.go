@@ -2,6 +2,8 @@ package systemd
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,5 +39,54 @@ func TestRootIsRoot(t *testing.T) {
 		if got := IsRoot(path); got != want {
 			t.Errorf("%s is the root: %v, want %v", path, got, want)
 		}
+	}
+}
+
+// On a machine the root is the host, and a part of it is not, which has no process 1. In a booted container process 1 is in
+// the tree; one that it does not hold has a path which leads out of the tree.
+func TestHostIsWhatHoldsInit(t *testing.T) {
+	mount, err := MountPoint()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{mount: true, newCgroup(t): false, "/proc": false} {
+		if got := IsHost(path); got != want {
+			t.Errorf("%s is the host: %v, want %v", path, got, want)
+		}
+	}
+
+	const v1 = "9:name=systemd:/init.scope\n"
+	for name, tc := range map[string]struct {
+		cgroups, procs string
+		want           bool
+	}{
+		"booted container":         {v1 + "0::/init.scope\n", "1\n17\n", true},
+		"process 1 is another":     {"0::/init.scope\n", "17\n11\n", false},
+		"process 1 of the machine": {"0::/../../init.scope\n", "1\n", false},
+		"only cgroup v1":           {v1, "1\n", false},
+	} {
+		folder := t.TempDir()
+		cgroups := filepath.Join(folder, "cgroup")
+		scope := filepath.Join(folder, "part", "whole", "init.scope")
+		err := errors.Join(
+			os.WriteFile(cgroups, []byte(tc.cgroups), 0o600),
+			os.MkdirAll(scope, 0o700),
+			os.MkdirAll(filepath.Join(folder, "init.scope"), 0o700), // where a path that leads out would end
+			os.WriteFile(filepath.Join(folder, "init.scope", "cgroup.procs"), []byte(tc.procs), 0o600),
+			os.WriteFile(filepath.Join(scope, "cgroup.procs"), []byte(tc.procs), 0o600),
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := holdsInit(cgroups, filepath.Join(folder, "part", "whole")); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
+func TestBootedBySystemd(t *testing.T) {
+	folder := t.TempDir()
+	if !isBooted(folder) || isBooted(filepath.Join(folder, "not there")) {
+		t.Error("the folder of systemd is not what decides")
 	}
 }

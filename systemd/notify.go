@@ -1,4 +1,5 @@
-// Package systemd holds what meshd needs of systemd and of the cgroup tree that it keeps, and nothing of D-Bus.
+// Package systemd holds what meshd needs of systemd: its messages to services, the cgroup tree that it keeps, and its
+// resolver. The system bus is spoken to for that resolver only.
 package systemd
 
 import (
@@ -23,6 +24,9 @@ type Notifier struct {
 func NewNotifier(getenv func(string) string) *Notifier {
 	return &Notifier{socket: getenv("NOTIFY_SOCKET")}
 }
+
+// Listens says whether there is a service manager to be told.
+func (n *Notifier) Listens() bool { return n.socket != "" }
 
 // Ready says that start, or a reload, is done, and what to show as status.
 func (n *Notifier) Ready(status string) error { return n.send("READY=1\nSTATUS=" + oneLine(status)) }

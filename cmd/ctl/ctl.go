@@ -69,6 +69,9 @@ func dispatch(ctx context.Context, env Env, args []string) error {
 	}
 	name, args := args[0], args[1:]
 	switch name {
+	case completeWord:
+		complete(ctx, env, args)
+		return nil
 	case "-h", "-help", "--help":
 		name = "help"
 	case "-version", "--version":

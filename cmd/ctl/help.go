@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // helpCommand is a function and no variable because it lists the commands, itself among them.
@@ -55,31 +54,19 @@ func writeOverview(w io.Writer) {
 
 // writeHelp writes the help of one command.
 func writeHelp(w io.Writer, c command) {
-	flags, _ := c.prepare(&program{})
-	usage := "usage: meshctl " + c.name
-	flags.VisitAll(func(f *flag.Flag) { usage += " [" + flagUsage(f) + "]" })
-	if c.args != "" {
-		usage += " " + c.args
-	}
-	fmt.Fprintf(w, "meshctl %s: %s\n\n%s\n", c.name, c.summary, usage)
-	if c.help != "" {
-		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(c.help))
+	m := c.manual()
+	fmt.Fprintf(w, "meshctl %s: %s\n\nusage: %s\n", m.Name, m.Summary, m.Usage)
+	if m.Text != "" {
+		fmt.Fprintf(w, "\n%s\n", m.Text)
 	}
 	longest := 0
-	flags.VisitAll(func(f *flag.Flag) { longest = max(longest, len(flagUsage(f))) })
-	heading := "\nflags:\n"
-	flags.VisitAll(func(f *flag.Flag) {
-		_, text := flag.UnquoteUsage(f)
-		fmt.Fprintf(w, "%s  %-*s  %s\n", heading, longest, flagUsage(f), text)
-		heading = ""
-	})
-	fmt.Fprintf(w, "\nexample: %s\n%s", c.example, exitCodes)
-}
-
-// flagUsage returns a flag as it is typed, with the name of its value.
-func flagUsage(f *flag.Flag) string {
-	if value, _ := flag.UnquoteUsage(f); value != "" {
-		return "-" + f.Name + " " + value
+	for _, f := range m.Flags {
+		longest = max(longest, len(f.Usage))
 	}
-	return "-" + f.Name
+	heading := "\nflags:\n"
+	for _, f := range m.Flags {
+		fmt.Fprintf(w, "%s  %-*s  %s\n", heading, longest, f.Usage, f.Text)
+		heading = ""
+	}
+	fmt.Fprintf(w, "\nexample: %s\n%s", m.Example, exitCodes)
 }

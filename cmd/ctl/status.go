@@ -46,7 +46,9 @@ var captureWords = map[control.CaptureState]string{
 
 func writeStatus(w io.Writer, s control.Status, now time.Time, width int) {
 	answer := fmt.Sprintf("meshd on %s: %s", s.Host, s.State)
-	if s.Capture.Disabled {
+	if s.Mesh == "" && s.State == control.StateReady {
+		answer += ", not capturing (no mesh is configured yet: see /etc/meshd/mesh.d/mesh.hcl)"
+	} else if s.Capture.Disabled {
 		answer += ", not capturing (disabled: meshctl enable ends that)"
 	} else if words, known := captureWords[s.Capture.State]; known {
 		answer += ", " + words
@@ -126,6 +128,9 @@ func facts(s control.Status, now time.Time) [][2]string {
 		capture += fmt.Sprintf(", heartbeat %s ago", elapsed(time.Duration(s.Capture.HeartbeatAgeMS)*time.Millisecond))
 	}
 	resolvers := "queries are not captured: no resolver is known"
+	if s.Mesh == "" {
+		resolvers = "queries are not captured: no mesh is configured"
+	}
 	if len(s.DNS.Resolvers) > 0 {
 		resolvers = "queries to " + strings.Join(s.DNS.Resolvers, ", ") + " are captured"
 	}

@@ -23,7 +23,7 @@ func (b backend) Status() control.Status {
 	l := d.loaded.Load()
 	snap := d.snapshots.Load()
 	s := control.Status{
-		Host:     l.config.Host.Name,
+		Host:     d.hostName(),
 		Mesh:     l.config.Catalog.Mesh.Name,
 		Version:  build().String(),
 		PID:      os.Getpid(),
@@ -42,7 +42,7 @@ func (b backend) Status() control.Status {
 	for _, service := range snap.Services() {
 		s.Endpoints += len(service.Endpoints)
 	}
-	for _, r := range d.resolvers.list() {
+	for _, r := range d.capturedResolvers() {
 		s.DNS.Resolvers = append(s.DNS.Resolvers, netip.AddrPortFrom(r, 53).String())
 	}
 	for _, socket := range d.sockets.Sockets() {
@@ -54,6 +54,9 @@ func (b backend) Status() control.Status {
 	}
 	if len(s.Problems) > 0 {
 		s.State = control.StateDegraded
+	}
+	if !d.isReady.Load() {
+		s.State = control.StateStarting
 	}
 	if d.draining.Load() {
 		s.State = control.StateDraining
@@ -72,7 +75,7 @@ func (d *daemon) captureState() control.Capture {
 	switch {
 	case have < want || err != nil || !d.beats() || d.probe.failure.Load() != nil:
 		c.State = control.CaptureDegraded
-	case c.Disabled || capture.Mode == mesh.CaptureOff:
+	case c.Disabled || capture.Mode == mesh.CaptureOff || !d.hasMesh():
 		c.State = control.CaptureOff
 	}
 	return c
@@ -154,6 +157,29 @@ func (b backend) Reload(ctx context.Context) control.ReloadResult { return b.d.r
 // Switch implements control.Backend.
 func (b backend) Switch(on bool) control.SwitchResult { return b.d.switchCapture(on) }
 
+// hasMesh is false on a host where meshd was only installed so far.
+func (d *daemon) hasMesh() bool {
+	_, has := probeAddress(d.snapshots.Load().Mesh())
+	return has
+}
+
+// hostName is the name of this host in the mesh, or without one what the host calls itself.
+func (d *daemon) hostName() string {
+	if name := d.loaded.Load().config.Host.Name; name != "" {
+		return name
+	}
+	name, _ := d.env.Hostname() // the mesh does without it as well
+	return name
+}
+
+// capturedResolvers returns the resolvers of the host, queries to which come here.
+func (d *daemon) capturedResolvers() []netip.Addr {
+	if !d.hasMesh() {
+		return nil
+	}
+	return d.resolvers.list()
+}
+
 // statusLine is what systemctl status shows.
 func (d *daemon) statusLine() string {
 	l := d.loaded.Load()
@@ -162,6 +188,9 @@ func (d *daemon) statusLine() string {
 		endpoints += len(s.Endpoints)
 	}
 	line := fmt.Sprintf("%d services, %d endpoints, config %s", len(l.config.Catalog.Services), endpoints, l.config.Hash)
+	if !d.hasMesh() {
+		line = "no mesh is configured yet, nothing is captured, config " + l.config.Hash
+	}
 	if l.refused != nil {
 		line += " (a later one was refused: meshctl status)"
 	}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/meshd/meshd/bpf"
+	"github.com/meshd/meshd/engine/listen"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/proxy"
 	"github.com/meshd/meshd/engine/snapshot"
@@ -30,8 +31,8 @@ type redirector struct {
 }
 
 // Flow implements proxy.Redirector.
-func (r redirector) Flow(client *net.TCPConn) (mesh.Flow, error) {
-	flow, err := r.kernel.Flow(client)
+func (r redirector) Flow(at, client netip.AddrPort) (mesh.Flow, error) {
+	flow, err := r.kernel.Flow(at, client)
 	if err != nil {
 		return flow, err
 	}
@@ -98,13 +99,13 @@ func (p *prober) set(err error) {
 
 // listenOutbound opens the places where captured connections arrive, one for each family that the host has, and tells
 // the kernel programs of them.
-func (d *daemon) listenOutbound(ctx context.Context) ([]*net.TCPListener, error) {
-	var all []*net.TCPListener
+func (d *daemon) listenOutbound(ctx context.Context) ([]*listen.Queue, error) {
+	var all []*listen.Queue
 	port := uint16(d.options.outboundPort)
-	families := []func() (*net.TCPListener, error){
-		func() (*net.TCPListener, error) { return d.sockets.LoopbackTCP(ctx, "outbound", port) },
-		func() (*net.TCPListener, error) {
-			return d.sockets.TCP(ctx, "outbound", netip.AddrPortFrom(netip.IPv6Loopback(), port))
+	families := []func() (*listen.Queue, error){
+		func() (*listen.Queue, error) { return d.sockets.LoopbackQueue(ctx, "outbound", port) },
+		func() (*listen.Queue, error) {
+			return d.sockets.Queue(ctx, "outbound", netip.AddrPortFrom(netip.IPv6Loopback(), port))
 		},
 	}
 	for _, open := range families {

@@ -70,7 +70,7 @@ func checkCgroup() control.CheckResult {
 	switch {
 	case err != nil:
 		return fails(name, "boot with systemd.unified_cgroup_hierarchy=1", "%v", err)
-	case !systemd.IsRoot(root):
+	case !systemd.IsHost(root):
 		return warns(name, "run meshd outside of the container, or set node.cgroup", "%s is not the real root: meshd would see only a part of the host", root)
 	}
 	return ok(name, "mounted at %s", root)
@@ -205,16 +205,36 @@ func (d *daemon) checkSelf(ctx context.Context) []control.CheckResult {
 	} else {
 		results = append(results, ok("programs", "%d attached to %s", have, d.cgroup))
 	}
-	if !systemd.IsRoot(d.cgroup) {
+	if !systemd.IsHost(d.cgroup) {
 		results = append(results, warns("coverage", "unset node.cgroup and -cgroup to cover the whole host", "only processes below %s are captured", d.cgroup))
 	}
 	results = append(results, d.checkCapture(ctx))
-	if resolvers := d.resolvers.list(); len(resolvers) == 0 {
-		results = append(results, warns("names", "add a nameserver line, or resolve names of the mesh in another way", "%s names no resolver whose queries could be captured", d.options.resolvConf))
-	} else {
-		results = append(results, ok("names", "queries to %s are captured", joined(resolvers)))
+	return append(results, d.checkNames())
+}
+
+// checkNames says by which ways names of the mesh reach programs.
+func (d *daemon) checkNames() control.CheckResult {
+	const name = "names"
+	for _, p := range d.resolved.problems() {
+		return warns(name, p.Fix, "%s", p.What)
 	}
-	return results
+	var ways []string
+	if !d.hasMesh() {
+		return ok(name, "no mesh is configured, so no queries are captured")
+	}
+	if resolvers := d.resolvers.list(); len(resolvers) > 0 {
+		ways = append(ways, fmt.Sprintf("queries to %s are captured", joined(resolvers)))
+	}
+	if way := d.resolved.describe(); way != "" {
+		ways = append(ways, way)
+	}
+	if d.loaded.Load().config.DNS.HostsFile {
+		ways = append(ways, "they stand in "+hostsPath)
+	}
+	if len(ways) == 0 {
+		return warns(name, "add a nameserver line, or resolve names of the mesh in another way", "%s names no resolver whose queries could be captured", d.options.resolvConf)
+	}
+	return ok(name, "%s", strings.Join(ways, "; "))
 }
 
 func (d *daemon) checkCapture(ctx context.Context) control.CheckResult {

@@ -10,6 +10,7 @@ import (
 	"github.com/meshd/meshd/bpf"
 	"github.com/meshd/meshd/cmd/ctl"
 	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/systemd"
 )
 
 // cleanUp removes what a meshd that is gone has left: pinned programs, the control socket, and names in the hosts file. It is the owner meanwhile,
@@ -52,7 +53,14 @@ func cleanUp(_ context.Context, o ctl.CleanupOptions) (string, error) {
 		}
 		fmt.Fprintf(&report, "%s %s\n", done, socket)
 	}
-	had, err := removeHostsBlock(hostsPath, o.DryRun)
+	had, err := systemd.RemoveNameLink(o.DryRun)
+	if had {
+		fmt.Fprintf(&report, "%s the link %s, by which systemd-resolved asks for names\n", done, systemd.NameLinkName)
+	}
+	if err != nil {
+		return report.String(), err
+	}
+	had, err = removeHostsBlock(hostsPath, o.DryRun)
 	if had {
 		fmt.Fprintf(&report, "%s the names of the mesh in %s\n", done, hostsPath)
 	}

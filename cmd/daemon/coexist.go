@@ -34,6 +34,9 @@ func (d *daemon) lookAfterKernel(ctx context.Context) {
 			return
 		case <-ticks.C:
 		}
+		if d.draining.Load() {
+			return // it captures no more, as it should be
+		}
 		d.repair()
 		d.probe.again(ctx, d.probeChanged)
 	}

@@ -77,8 +77,9 @@ func (d *daemon) followHealth(ctx context.Context) {
 // healthFollower remembers what the kernel has been told.
 type healthFollower struct {
 	*daemon
-	told  map[*balance.Group]told
-	since time.Time // of the last look
+	told      map[*balance.Group]told
+	since     time.Time // of the last look
+	confirmed time.Time // the verdicts, in memory
 }
 
 // told is what the kernel was told of a group.
@@ -98,6 +99,10 @@ func (f *healthFollower) look(now time.Time) {
 		}
 	}
 	f.told, f.since = all, now
+	if now.Sub(f.confirmed) >= confirmInterval {
+		f.confirmed = now
+		f.memory.endpoints.Changed()
+	}
 }
 
 // tell tells the kernel which endpoints of a port are up, if that may have changed, and returns what it knows now.
@@ -111,6 +116,7 @@ func (f *healthFollower) tell(p *snapshot.Port, before told, now time.Time) told
 		before.at = f.since
 	}
 	f.logTransitions(p, before.at, now)
+	f.memory.endpoints.Changed()
 	if err != nil {
 		f.log.Error("endpoints of a service not updated in the kernel", "service", p.Service.Name, "error", err)
 		version = before.version // so that it is tried again

@@ -83,11 +83,10 @@ func maxConnections() int {
 	return int(min(limit.Cur, 1<<20) * 3 / 4 / 2)
 }
 
-// useProcessors gives Go more processors than it may use at once, unless the environment says how many: a thread that wakes an
-// application by its write is often off the processor for as long as the application runs, and what is ready behind it
-// should not wait. On two processors this moved a tenth more small messages (make bench, http-small-keepalive).
+// useProcessors gives Go twice the processors that it may use at once, unless the environment says how many: a loop of the
+// proxy holds one for as long as it has something to do, and queries, checks and meshctl should not wait for that.
 func useProcessors(getenv func(string) string) {
 	if getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(4 * runtime.GOMAXPROCS(0)) // which knows of the quota of a cgroup
+		runtime.GOMAXPROCS(2 * runtime.GOMAXPROCS(0)) // which knows of the quota of a cgroup
 	}
 }

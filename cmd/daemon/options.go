@@ -19,6 +19,7 @@ type options struct {
 	cgroup       string
 	runDir       string
 	bpfDir       string
+	stateDir     string
 	resolvConf   string
 	outboundPort uint
 	dnsPort      uint
@@ -37,8 +38,11 @@ meshctl status, and check a configuration with meshctl validate.
 
 `
 
-func parseOptions(args []string, stderr io.Writer) (options, error) {
-	var o options
+// Flags returns the flags of meshd, for its manual page.
+func Flags() *flag.FlagSet { return (&options{}).flags(io.Discard) }
+
+// flags returns the flags that set o.
+func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	flags := flag.NewFlagSet("meshd", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
@@ -52,6 +56,7 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.cgroup, "cgroup", "", "cgroup2 `FOLDER` whose processes are captured (default: node.cgroup, else the root)")
 	flags.StringVar(&o.runDir, "run-dir", filepath.Dir(control.SocketPath), "`FOLDER` of the lock and the control socket")
 	flags.StringVar(&o.bpfDir, "bpf-dir", defaultBPFDir, "`FOLDER` of the pinned kernel programs")
+	flags.StringVar(&o.stateDir, "state-dir", "/var/lib/meshd", "`FOLDER` of what meshd keeps for its next start")
 	flags.StringVar(&o.resolvConf, "resolv-conf", "/etc/resolv.conf", "`FILE` that names the resolvers whose queries are captured")
 	flags.UintVar(&o.outboundPort, "outbound-port", 15001, "`PORT` on loopback for captured connections")
 	flags.UintVar(&o.dnsPort, "dns-port", 15053, "`PORT` on loopback for captured queries to the first resolver; the next seven are for further ones")
@@ -59,6 +64,12 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "`LEVEL`: debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "text", "`FORMAT`: text or json")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
+	return flags
+}
+
+func parseOptions(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := o.flags(stderr)
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}

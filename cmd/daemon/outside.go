@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -29,9 +30,14 @@ func (d *daemon) newOutside() {
 	d.outside = resolve.New(resolve.Config{Servers: d.nameservers, Changed: d.requestRebuild, Log: d.log})
 }
 
-// nameservers returns whom the host asks for names now.
-func (d *daemon) nameservers() []netip.AddrPort {
-	addrs, err := readResolvers(d.options.resolvConf)
+// nameservers returns whom the host asks for a name now. Where that is systemd-resolved, which asks meshd for the host
+// names of services, it is whom resolved asks.
+func (d *daemon) nameservers(name string) []netip.AddrPort {
+	file := d.options.resolvConf
+	if _, err := os.Stat(resolvedUplinks); err == nil && d.resolved.isOwn(name) {
+		file = resolvedUplinks
+	}
+	addrs, err := readResolvers(file)
 	if err != nil {
 		d.log.Warn("name servers not known", "error", err)
 	}
@@ -58,9 +64,22 @@ func outsideNames(l *loaded) []string {
 	return names
 }
 
+// hostnamesOf returns the host names outside the mesh that stand for services; none of no configuration.
+func hostnamesOf(l *loaded) []string {
+	if l == nil {
+		return nil
+	}
+	var names []string
+	for _, s := range l.config.Catalog.Services {
+		names = append(names, s.Hostnames...)
+	}
+	return names
+}
+
 // learnOutside looks up the names of a configuration that is to follow the one before, whose names stay known until it
 // does, and waits for them, within reason.
 func (d *daemon) learnOutside(ctx context.Context, before, next *loaded) {
+	d.resolved.expect(append(hostnamesOf(before), hostnamesOf(next)...))
 	d.outside.Watch(append(outsideNames(before), outsideNames(next)...))
 	ctx, cancel := context.WithTimeout(ctx, outsidePatience)
 	defer cancel()

@@ -30,6 +30,8 @@ func (d *daemon) problems() []control.Problem {
 			Fix:  "mend that file, and wait 5 s; or take hosts_file out of the dns block, then meshctl reload",
 		})
 	}
+	all = append(all, d.resolved.problems()...)
+	all = append(all, d.memory.problems()...)
 	all = append(all, d.outsideProblems()...)
 	all = append(all, d.deadServices()...)
 	for _, unit := range d.workloads.unclearUnits() {

@@ -87,6 +87,9 @@ func (d *daemon) apply(ctx context.Context, next *config.Config) error {
 	d.learnOutside(ctx, before, after)
 	defer func() { d.outside.Watch(outsideNames(d.loaded.Load())) }() // those of next, unless it was refused
 	previous, snap := d.snapshots.Load(), d.build(next)
+	if before == nil {
+		d.memory.recall(snap, time.Now())
+	}
 	page, err := d.openMetrics(ctx, next)
 	if err != nil {
 		return err
@@ -98,7 +101,14 @@ func (d *daemon) apply(ctx context.Context, next *config.Config) error {
 	}
 	after.at = time.Now()
 	d.loaded.Store(after)
+	if before == nil {
+		close(d.published)
+	}
+	d.memory.catalog.Changed()
 	d.hosts.keep()
+	if before != nil { // else it is not captured yet what the names lead to
+		d.resolved.keep(ctx)
+	}
 	// Retire.
 	if before != nil && !slices.Equal(rangesOf(previous.Mesh()), rangesOf(snap.Mesh())) {
 		d.keepRoutes()
@@ -121,6 +131,7 @@ func (d *daemon) publish(c *config.Config, snap *snapshot.Snapshot) error {
 	}
 	d.metrics.SnapshotVersion(snap.Version())
 	d.checks.Set(targetsOf(snap, d.suspects))
+	d.memory.endpoints.Changed()
 	return nil
 }
 
@@ -131,6 +142,13 @@ func (d *daemon) reapply() {
 	if err := d.kernel.Apply(d.rulesOf(d.loaded.Load().config, d.snapshots.Load())); err != nil {
 		d.log.Error("kernel rules not updated", "error", err)
 	}
+	d.storeListeners()
+}
+
+// relisten stores the listeners that there are now.
+func (d *daemon) relisten() {
+	d.changing.Lock()
+	defer d.changing.Unlock()
 	d.storeListeners()
 }
 

@@ -24,11 +24,18 @@ const resolverInterval = time.Second
 
 // resolvers serves the queries to the resolvers of the host, each at its own port.
 type resolvers struct {
+	name    string // of the listeners
 	file    string
-	port    uint16 // of the first
+	most    int
+	at      netip.Addr // where the first is served, the next address is that of the next; unset: on loopback, by ports
+	port    uint16     // of the first
 	sockets *listen.Set
 	server  *dns.Server
 	log     *slog.Logger
+
+	// published is closed when there is a mesh. Before that queries wait: they would be answered as if there was none, and
+	// those that a meshd before this one has left in the sockets are captured ones.
+	published <-chan struct{}
 
 	mu      sync.Mutex
 	wanted  []netip.Addr // as the file named them when they were last served
@@ -61,6 +68,7 @@ func (r *resolvers) serve(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	addrs = addrs[:min(len(addrs), r.most)]
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if slices.Equal(addrs, r.wanted) {
@@ -71,10 +79,13 @@ func (r *resolvers) serve(ctx context.Context) (changed bool, err error) {
 	for keep < min(len(addrs), len(r.serving)) && addrs[keep] == r.serving[keep].addr {
 		keep++
 	}
-	r.end(keep)
+	// Their sockets are used again where they can be: the service manager holds duplicates, so that closing them would not
+	// free their addresses.
+	spare := r.end(keep)
+	defer func() { closeAll(spare) }()
 	r.wanted = addrs[:keep]
 	for _, addr := range addrs[keep:] {
-		err := r.begin(ctx, addr)
+		err := r.begin(ctx, addr, spare)
 		if lacksFamily(err) {
 			r.log.Warn("resolver not served, its family has no loopback address", "resolver", addr)
 			continue
@@ -84,36 +95,32 @@ func (r *resolvers) serve(ctx context.Context) (changed bool, err error) {
 		}
 	}
 	r.wanted = addrs
-	r.log.Info("resolvers served", "resolvers", addrs)
+	r.log.Info("resolvers served", "file", r.file, "resolvers", addrs)
 	return true, nil
 }
 
-// begin serves addr at the next port.
-func (r *resolvers) begin(ctx context.Context, addr netip.Addr) error {
-	loopback := netip.IPv6Loopback()
-	if addr.Is4() {
-		loopback = loopback4
+// begin serves addr in the next slot, with the spare sockets of that slot, if any.
+func (r *resolvers) begin(ctx context.Context, addr netip.Addr, spare map[netip.AddrPort]dns.Binding) error {
+	at := r.slot(len(r.serving), addr)
+	binding, found := spare[at]
+	if !found {
+		var err error
+		if binding, err = r.open(ctx, at); err != nil {
+			return err
+		}
 	}
-	at := netip.AddrPortFrom(loopback, r.port+uint16(len(r.serving)))
-	udp, err := r.sockets.UDP("dns", at)
-	if err != nil {
-		return err
-	}
-	tcp, err := r.sockets.TCP(ctx, "dns", at)
-	if err != nil {
-		udp.Close()
-		return err
-	}
+	delete(spare, at)
+	binding.Resolver = netip.AddrPortFrom(addr, 53)
 	ctx, cancel := context.WithCancel(ctx)
-	s := &serving{
-		addr:    addr,
-		binding: dns.Binding{Resolver: netip.AddrPortFrom(addr, 53), UDP: udp, TCP: tcp},
-		cancel:  cancel,
-		done:    make(chan struct{}),
-	}
+	s := &serving{addr: addr, binding: binding, cancel: cancel, done: make(chan struct{})}
 	r.serving = append(r.serving, s)
 	go func() {
 		defer close(s.done)
+		select {
+		case <-r.published:
+		case <-ctx.Done():
+			return
+		}
 		if err := r.server.Serve(ctx, s.binding); err != nil {
 			r.log.Error("dns binding ended", "resolver", addr, "error", err)
 		}
@@ -121,22 +128,67 @@ func (r *resolvers) begin(ctx context.Context, addr netip.Addr) error {
 	return nil
 }
 
-// end ends the slots from the first on.
-func (r *resolvers) end(first int) {
-	for _, s := range r.serving[first:] {
+// open opens the sockets of a slot.
+func (r *resolvers) open(ctx context.Context, at netip.AddrPort) (b dns.Binding, err error) {
+	if b.UDP, err = r.sockets.UDP(r.name, at); err != nil {
+		return b, err
+	}
+	if b.TCP, err = r.sockets.TCP(ctx, r.name, at); err != nil {
+		b.UDP.Close()
+	}
+	return b, err
+}
+
+// slot returns where queries to addr arrive that is served in slot n.
+func (r *resolvers) slot(n int, addr netip.Addr) netip.AddrPort {
+	if at := r.at; at.IsValid() {
+		for range n {
+			at = at.Next()
+		}
+		return netip.AddrPortFrom(at, r.port)
+	}
+	loopback := netip.IPv6Loopback()
+	if addr.Is4() {
+		loopback = loopback4
+	}
+	return netip.AddrPortFrom(loopback, r.port+uint16(n))
+}
+
+// addresses returns where queries arrive.
+func (r *resolvers) addresses() []netip.AddrPort {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all []netip.AddrPort
+	for n, s := range r.serving {
+		all = append(all, r.slot(n, s.addr))
+	}
+	return all
+}
+
+// end ends the slots from the first on, and returns their sockets by where they are.
+func (r *resolvers) end(first int) map[netip.AddrPort]dns.Binding {
+	spare := map[netip.AddrPort]dns.Binding{}
+	for i, s := range r.serving[first:] {
 		s.cancel()
 		<-s.done
-		s.binding.UDP.Close()
-		s.binding.TCP.Close()
+		spare[r.slot(first+i, s.addr)] = s.binding
 	}
 	r.serving = r.serving[:first]
+	return spare
+}
+
+func closeAll(bindings map[netip.AddrPort]dns.Binding) {
+	for _, b := range bindings {
+		b.UDP.Close()
+		b.TCP.Close()
+	}
 }
 
 // close ends all slots.
 func (r *resolvers) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.end(0)
+	closeAll(r.end(0))
 }
 
 // follow serves what the file names as it changes, until ctx ends. It calls changed after each change.

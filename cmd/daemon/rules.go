@@ -50,9 +50,12 @@ func (o options) rulesOf(c *config.Config, snap *snapshot.Snapshot, resolvers []
 			r.Backends[p.ID] = p.Group.Backends() // also when there are none: SetBackends may get some later
 		}
 	}
-	if probe, ok := probeAddress(snap.Mesh()); ok {
-		r.Virtual = append(r.Virtual, bpf.Virtual{Address: probe, Probe: true})
+	probe, hasMesh := probeAddress(snap.Mesh())
+	if !hasMesh {
+		r.Resolvers = nil // there is no name to answer, so not even a query is captured
+		return r
 	}
+	r.Virtual = append(r.Virtual, bpf.Virtual{Address: probe, Probe: true})
 	return r
 }
 

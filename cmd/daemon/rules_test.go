@@ -48,6 +48,9 @@ func TestRulesOf(t *testing.T) {
 		!slices.Equal(r.Backends[grpc], []netip.AddrPort{netip.MustParseAddrPort("10.0.0.1:9091")}) {
 		t.Errorf("backends %v", r.Backends)
 	}
+	if !slices.Equal(r.Resolvers, []netip.Addr{netip.MustParseAddr("10.0.0.2")}) {
+		t.Errorf("resolvers %v", r.Resolvers)
+	}
 	if !slices.Equal(r.ExcludeUIDs, []uint32{0, 65534}) || !r.ByCgroup || r.IncludeOnly || r.Fail != mesh.FailClosed {
 		t.Errorf("capture %+v", r)
 	}
@@ -64,5 +67,14 @@ func TestRulesOf(t *testing.T) {
 func TestProbeNeedsAMesh(t *testing.T) {
 	if addr, ok := probeAddress(mesh.Mesh{}); ok {
 		t.Errorf("probe %s without a mesh", addr)
+	}
+}
+
+// TestNothingWithoutAMesh: the host of a package that was just installed is as it was before.
+func TestNothingWithoutAMesh(t *testing.T) {
+	o := options{outboundPort: 15001, dnsPort: 15053}
+	r := o.rulesOf(&config.Config{}, snapshot.Build(snapshot.Input{Version: 1}), []netip.Addr{netip.MustParseAddr("10.0.0.2")})
+	if len(r.Virtual) > 0 || len(r.Backends) > 0 || len(r.Resolvers) > 0 {
+		t.Errorf("without a mesh the kernel programs capture %v, %v and %v", r.Virtual, r.Backends, r.Resolvers)
 	}
 }

@@ -49,6 +49,7 @@ type daemon struct {
 	workloads *workloads
 	outbound  *proxy.Outbound
 	resolvers *resolvers
+	resolved  *resolved
 	hosts     *hostsFile
 	control   *control.Server
 	probe     *prober
@@ -57,7 +58,9 @@ type daemon struct {
 	outside   *resolve.Resolver
 	queries   atomic.Uint64
 
-	outboundListeners []*net.TCPListener
+	outboundListeners []*listen.Queue
+	stopAccepting     context.CancelFunc
+	accepting         sync.WaitGroup // until that has had its effect
 	controlListener   *net.UnixListener
 
 	changing  sync.Mutex // held while the configuration or the rules change
@@ -69,6 +72,9 @@ type daemon struct {
 	stopWatch context.CancelFunc
 	stored    map[string][]string // listeners that the service manager keeps, by name
 	page      *page
+	memory    *memory
+	published chan struct{} // closed when the first snapshot is
+	isReady   atomic.Bool
 	draining  atomic.Bool
 	running   sync.WaitGroup // everything that apply starts
 }
@@ -96,6 +102,8 @@ func Run(ctx context.Context, env Env, args []string) int {
 		reloads:   make(chan struct{}, 1),
 		rebuilds:  make(chan struct{}, 1),
 		stored:    map[string][]string{},
+		suspects:  map[mesh.ServiceID]bool{},
+		published: make(chan struct{}),
 	}
 	first, diagnostics := d.load()
 	if first == nil {
@@ -123,7 +131,10 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 	}
 	defer d.owner.release()
 	d.metrics = observe.New(build().metrics())
-	d.sockets = listen.New(systemd.Inherited(d.env.Getenv))
+	inherited := systemd.Inherited(d.env.Getenv)
+	d.resolved = d.newResolved(inherited[systemd.NameLinkName])
+	delete(inherited, systemd.NameLinkName)
+	d.sockets = listen.New(inherited)
 	defer d.sockets.Close()
 	if err := d.openKernel(first); err != nil {
 		return err
@@ -137,6 +148,7 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 	defer stop()
 	defer d.outside.Close()
 	defer d.resolvers.close()
+	defer d.resolved.close()
 	if err := d.listen(serving); err != nil {
 		return err
 	}
@@ -154,6 +166,9 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 		return errors.Join(fmt.Errorf("the kernel programs are attached but do not capture: %w; %s; meshctl check", err, cmp.Or(d.others(), "no other tool is in the way")), d.withdraw())
 	}
 	d.keepRoutes()
+	if d.resolved.settle(ctx) {
+		d.relisten()
+	}
 
 	d.ready(first)
 	err = life.wait(ctx)
@@ -167,6 +182,7 @@ func (d *daemon) makeParts() error {
 	d.probe = d.newProber()
 	d.checks = health.New()
 	d.newOutside()
+	d.newMemory()
 	d.hosts = &hostsFile{path: hostsPath, wanted: d.hostsBlock, log: d.log}
 	d.control = control.New(backend{d}, control.Config{Group: meshdGroup(), Log: d.log})
 	return errors.Join(d.newProxy(), d.newResolvers())
@@ -187,20 +203,26 @@ func (d *daemon) listen(ctx context.Context) (err error) {
 // serve starts everything that goes on until the end.
 func (d *daemon) serve(ctx context.Context) *life {
 	life := newLife(ctx)
+	var accepting context.Context
+	accepting, d.stopAccepting = context.WithCancel(ctx)
 	for _, l := range d.outboundListeners {
-		life.must("outbound", func(ctx context.Context) error { return d.serveOutbound(ctx, l) })
+		d.accepting.Add(1)
+		life.must("outbound", func(ctx context.Context) error { return d.serveOutbound(ctx, accepting, l) })
 	}
 	life.must("control", func(ctx context.Context) error { return d.control.Serve(ctx, d.controlListener) })
 	life.must("cgroups", d.cgroups.Run)
 	life.must("heartbeat", func(ctx context.Context) error { return d.owner.beat(ctx, d.kernel, d.log) })
-	life.do(d.outbound.Tend)
 	life.do(d.followCgroups)
 	life.do(d.followHealth)
 	life.do(d.serveReloads)
 	life.do(d.serveRebuilds)
 	life.do(d.reloadOnHangup)
-	life.do(func(ctx context.Context) { d.resolvers.follow(ctx, d.reapply) })
+	life.do(func(ctx context.Context) { d.resolvers.follow(ctx, d.resolversChanged) })
+	life.do(func(ctx context.Context) { d.resolved.follow(ctx, d.relisten) })
 	life.do(d.hosts.follow)
+	life.do(func(ctx context.Context) { d.followNetwork(ctx, d.outside.Retry) })
+	life.do(d.memory.catalog.Run)
+	life.do(d.memory.endpoints.Run)
 	life.do(d.lookAfterKernel)
 	life.do(func(ctx context.Context) {
 		systemd.RunWatchdog(ctx, d.notifier, systemd.WatchdogInterval(d.env.Getenv), d.beats, d.log)
@@ -208,11 +230,12 @@ func (d *daemon) serve(ctx context.Context) *life {
 	return life
 }
 
-// serveOutbound serves a listener until ctx ends. A drain closes the listener before that, and the rest of meshd, such as
-// meshctl status, must go on meanwhile.
-func (d *daemon) serveOutbound(ctx context.Context, l *net.TCPListener) error {
-	err := d.outbound.Serve(ctx, l)
-	if err == nil && d.draining.Load() {
+// serveOutbound serves a listener until accepting ends, as it does when a drain begins, and does not end the rest of meshd
+// by that: meshctl status, for one, must go on meanwhile.
+func (d *daemon) serveOutbound(ctx, accepting context.Context, l *listen.Queue) error {
+	err := d.outbound.Serve(accepting, l)
+	d.accepting.Done()
+	if err == nil {
 		<-ctx.Done()
 	}
 	return err
@@ -224,6 +247,7 @@ func (d *daemon) ready(c *config.Config) {
 		d.tell("listeners", d.notifier.RemoveFDs(name))
 	}
 	d.metrics.Reload(true)
+	d.isReady.Store(true)
 	d.tell("ready", d.notifier.Ready(d.statusLine()))
 	d.log.Info("meshd is ready", "host", c.Host.Name, "mesh", c.Catalog.Mesh.Name, "services", len(c.Catalog.Services), "config", c.Hash)
 }
@@ -266,7 +290,7 @@ func (d *daemon) captureRoot(c *config.Config) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if !systemd.IsRoot(root) {
+	if !systemd.IsHost(root) {
 		return "", fmt.Errorf("%s is not the root of cgroup2, so meshd would see only a part of the host: run meshd outside of the container, or set node.cgroup to capture just this part", root)
 	}
 	return root, nil
@@ -305,7 +329,9 @@ func (d *daemon) newResolvers() error {
 			d.metrics.DNS(result)
 		},
 	})
-	d.resolvers = &resolvers{file: d.options.resolvConf, port: uint16(d.options.dnsPort), sockets: d.sockets, server: server, log: d.log}
+	port := uint16(d.options.dnsPort)
+	d.resolvers = &resolvers{name: "dns", file: d.options.resolvConf, most: bpf.MaxResolvers, port: port, sockets: d.sockets, server: server, log: d.log, published: d.published}
+	d.resolved.uplinks = &resolvers{name: "dns-resolved", file: resolvedUplinks, most: maxUplinks, at: resolvedServer, port: port, sockets: d.sockets, server: server, log: d.log, published: d.published}
 	return err
 }
 

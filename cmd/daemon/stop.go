@@ -2,10 +2,12 @@ package daemon
 
 import (
 	"context"
-	"net"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/listen"
+	"github.com/meshd/meshd/engine/mesh"
 )
 
 // drain ends the serving of connections: no new ones, then those that are open, for as long as there is patience.
@@ -13,12 +15,10 @@ func (d *daemon) drain() {
 	d.draining.Store(true)
 	d.tell("stopping", d.notifier.Stopping())
 	d.log.Info("meshd stops", "open_connections", len(d.outbound.Connections()), "patience", d.options.drain)
-	// First the kernel sends no more, then what it has sent already is accepted, so that a stop fails no connection.
-	if err := d.owner.silence(d.kernel); err != nil {
-		d.log.Warn("kernel not told of the stop", "error", err)
-	}
+	d.stepAside()
+	d.stopAccepting()
+	d.accepting.Wait() // or the drain would refuse what should wait for the next meshd
 	for _, l := range d.outboundListeners {
-		awaitAccepted(l)
 		l.Close()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), d.options.drain)
@@ -28,8 +28,33 @@ func (d *daemon) drain() {
 	}
 }
 
+// stepAside has new connections go on without this process, so that a stop fails none.
+//
+// With fail = "open" the kernel connects them itself from now on, and what it has sent already is accepted. The heartbeat
+// goes on, because names are answered to the end, and by then wait in the sockets that the service manager keeps, if it
+// does; else the kernel finds them closed. With "closed" connections wait in the same way as names do, if they can.
+func (d *daemon) stepAside() {
+	d.changing.Lock()
+	defer d.changing.Unlock()
+	var err error
+	switch {
+	case d.loaded.Load().config.Capture.Fail == mesh.FailOpen:
+		err = d.kernel.StepAside()
+	case d.notifier.Listens():
+		return
+	default:
+		err = d.owner.silence(d.kernel)
+	}
+	if err != nil {
+		d.log.Warn("kernel not told of the stop", "error", err)
+	}
+	for _, l := range d.outboundListeners {
+		awaitAccepted(l)
+	}
+}
+
 // awaitAccepted waits until every connection in the queue of a listener has been accepted, or a second has passed.
-func awaitAccepted(l *net.TCPListener) {
+func awaitAccepted(l *listen.Queue) {
 	raw, err := l.SyscallConn()
 	if err != nil {
 		return

@@ -5,9 +5,11 @@
 package balance
 
 import (
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"sync/atomic"
+	"time"
 
 	"github.com/meshd/meshd/engine/mesh"
 )
@@ -19,7 +21,8 @@ type Group struct {
 	policy    mesh.Balancing
 	zone      string
 	endpoints []*Endpoint
-	turn      atomic.Uint64 // of round robin
+	departed  map[netip.AddrPort]*counters // of addresses that the group had before; see depart
+	turn      atomic.Uint64                // of round robin
 	standing  *standing
 	current   atomic.Pointer[choice]
 }
@@ -32,7 +35,7 @@ type Config struct {
 
 	// Previous is the group of the same service in the snapshot before; nil when there is none. An endpoint that keeps
 	// its address keeps its counters and its state: both groups share them, so connections of the old one are still seen
-	// when they end.
+	// when they end. So does one whose address has been away, as that of a host name may be, while something held it.
 	Previous *Group
 }
 
@@ -46,6 +49,7 @@ func New(c Config) *Group {
 	} else {
 		g.standing = c.Previous.standing
 		g.turn.Store(c.Previous.turn.Load())
+		maps.Copy(known, c.Previous.departed)
 		for _, e := range c.Previous.endpoints {
 			known[e.Address] = e.counters
 		}
@@ -59,7 +63,26 @@ func New(c Config) *Group {
 		e.Weight = max(e.Weight, 1)
 		g.endpoints = append(g.endpoints, &Endpoint{Endpoint: e, group: g, index: i, counters: shared})
 	}
+	if c.Previous != nil {
+		g.depart(c.Previous, known)
+	}
 	return g
+}
+
+// depart keeps what is known of the addresses that are no longer in the group: in the first group without such an address
+// always, since a connection may just be on its way to it, and in later ones for as long as connections or an ejection hold
+// it.
+func (g *Group) depart(previous *Group, known map[netip.AddrPort]*counters) {
+	for _, e := range g.endpoints {
+		delete(known, e.Address)
+	}
+	g.standing.mu.Lock()
+	defer g.standing.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(known, func(at netip.AddrPort, c *counters) bool {
+		return previous.departed[at] == c && c.active.Load() == 0 && !c.health.isRemembered(now)
+	})
+	g.departed = known
 }
 
 // Endpoints returns all endpoints of the group in their order. The caller must not change the slice.

@@ -123,11 +123,14 @@ var ownFaults = []syscall.Errno{
 	syscall.EADDRNOTAVAIL, syscall.EAGAIN, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
 }
 
-// Active returns how many connections are made or open to all endpoints of the group.
+// Active returns how many connections are made or open to all endpoints of the group, and to those that it had before.
 func (g *Group) Active() int64 {
 	var n int64
 	for _, e := range g.Endpoints() {
 		n += e.Active()
+	}
+	for _, c := range g.departed {
+		n += c.active.Load()
 	}
 	return n
 }

@@ -73,6 +73,9 @@ func (s *standing) settle(h *health, now time.Time) {
 	}
 }
 
+// isRemembered says whether the last ejection makes the next one longer.
+func (h *health) isRemembered(at time.Time) bool { return at.Sub(h.until) <= h.lasts }
+
 // MarkDown notes that the active check of the endpoint fails. Nothing is noted of one that is down already.
 func (e *Endpoint) MarkDown(at time.Time, reason string) {
 	s := e.group.standing
@@ -119,7 +122,7 @@ func (e *Endpoint) eject(at time.Time, reason string) {
 	if h.current() != Up || up == 1 || 2*(ejected+1) > len(e.group.endpoints) {
 		return
 	}
-	if at.Sub(h.until) > h.lasts {
+	if !h.isRemembered(at) {
 		h.ejections = 0
 	}
 	h.ejections++

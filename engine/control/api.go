@@ -22,7 +22,7 @@ type State string
 
 // The states of meshd.
 const (
-	StateStarting State = "starting" // no snapshot is published yet
+	StateStarting State = "starting" // it does not capture yet
 	StateReady    State = "ready"
 	StateDegraded State = "degraded" // it works in part; the problems say what does not
 	StateDraining State = "draining" // it is stopping and waits for open connections

@@ -65,17 +65,24 @@ func (s *Set) TCP(ctx context.Context, name string, addr netip.AddrPort) (*net.T
 	return s.tcp(ctx, name, wanted{kind: unix.SOCK_STREAM, addr: unmap(addr)})
 }
 
-// LoopbackTCP is TCP for every IPv4 address of the loopback device, 127.0.0.0/8. It is bound to that device, so that
-// nothing from outside of the host reaches it.
-func (s *Set) LoopbackTCP(ctx context.Context, name string, port uint16) (*net.TCPListener, error) {
-	any4 := netip.AddrPortFrom(netip.IPv4Unspecified(), port)
-	return s.tcp(ctx, name, wanted{kind: unix.SOCK_STREAM, addr: any4, device: loopback})
+func onLoopback(port uint16) wanted {
+	return wanted{kind: unix.SOCK_STREAM, addr: netip.AddrPortFrom(netip.IPv4Unspecified(), port), device: loopback}
 }
 
 // loopback is the name of the loopback device, which is the same in every network namespace.
 const loopback = "lo"
 
 func (s *Set) tcp(ctx context.Context, name string, w wanted) (*net.TCPListener, error) {
+	l, err := s.openTCP(ctx, name, w)
+	if err != nil {
+		return nil, err
+	}
+	s.add(name, "tcp", w.shown(l.Addr()), l)
+	return l, nil
+}
+
+// openTCP adopts or makes a listener, which is not in the set yet.
+func (s *Set) openTCP(ctx context.Context, name string, w wanted) (*net.TCPListener, error) {
 	adopted, err := adopt(s, name, w.matches, net.FileListener)
 	if err != nil {
 		return nil, err
@@ -86,7 +93,6 @@ func (s *Set) tcp(ctx context.Context, name string, w wanted) (*net.TCPListener,
 			return nil, fmt.Errorf("listen for %s: %w", name, explain(err, "tcp", w.addr))
 		}
 	}
-	s.add(name, "tcp", w.shown(l.Addr()), l)
 	return l, nil
 }
 
@@ -231,10 +237,12 @@ func (s *Set) Files() (map[string][]*os.File, error) {
 func (s *Set) living() []listener {
 	s.open = slices.DeleteFunc(s.open, func(l listener) bool {
 		raw, err := l.socket.SyscallConn()
-		return err != nil || errors.Is(raw.Control(func(uintptr) {}), net.ErrClosed)
+		return err != nil || isClosed(raw.Control(func(uintptr) {}))
 	})
 	return s.open
 }
+
+func isClosed(err error) bool { return errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrClosed) }
 
 // Leftover ends the inherited sockets that nobody has asked for, and returns their names, sorted. Call it when all
 // listeners are made: a socket that nobody accepts from lets its clients hang.
@@ -260,7 +268,7 @@ func (s *Set) Close() error {
 	defer s.mu.Unlock()
 	var errs []error
 	for _, l := range s.open {
-		if err := l.socket.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		if err := l.socket.Close(); err != nil && !isClosed(err) {
 			errs = append(errs, err)
 		}
 	}

@@ -11,7 +11,7 @@ const (
 	ReasonNoEndpoint    Reason = "no-endpoint"    // the service has no endpoint
 	ReasonConnectFailed Reason = "connect-failed" // no endpoint accepted the connection
 	ReasonFlowUnknown   Reason = "flow-unknown"   // where the connection goes or who it is from is not known; never guessed
-	ReasonOverload      Reason = "overload"       // its caller holds more connections than it leaves to all others
+	ReasonOverload      Reason = "overload"       // its caller holds more than it leaves to all others, or this host has no more to give
 	ReasonNotInMesh     Reason = "not-in-mesh"    // captured for a service that has left the mesh since
 	ReasonShutdown      Reason = "shutdown"       // meshd stopped and the drain time was over
 	ReasonInternal      Reason = "internal"       // a fault of meshd; the log has it

@@ -3,8 +3,9 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net"
+	"net/netip"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -17,15 +18,16 @@ import (
 	"github.com/meshd/meshd/engine/snapshot"
 )
 
-// conn is one captured connection.
+// conn is one captured connection, from its accept to its one reason.
 //
-// The last goroutine that works on it closes it in the end; others may only end it, once, with a reason. What is atomic
-// is read by Connections meanwhile; the rest is written before the connection is listed and constant from then on.
+// Only its loop works on it. What is atomic is read by Connections meanwhile; what Connections reads besides is written
+// before the connection is listed, and constant from then on.
 type conn struct {
-	out    *Outbound
-	id     uint64
-	start  time.Time
-	client *net.TCPConn
+	out   *Outbound
+	loop  *loop
+	id    uint64
+	start time.Time
+	from  netip.AddrPort // the application's socket
 
 	flow   mesh.Flow
 	caller mesh.Caller
@@ -34,108 +36,86 @@ type conn struct {
 	only   *balance.Endpoint // the endpoint that was dialled by its own address
 	pair   *observe.Connections
 
-	shares    bool              // it counts as one of its unit
-	connected *balance.Endpoint // that has been acquired for it
+	client, server   side
+	upload, download direction
+	firstBroken      *side
 
+	tried   balance.Tried
+	waiting waiting
+	slot    int32
+	listed  bool // it has the slot
+	queued  bool // to go on
+	shares  bool // it counts as one of its unit
+	kept    bool // server has keepalive
+	held    bool // the drain waits for it
+	ended   bool
+
+	stage          atomic.Int32                     // of the stages
 	endpoint       atomic.Pointer[balance.Endpoint] // the one that is dialled or connected
-	upstream       atomic.Pointer[net.TCPConn]      // to endpoint
-	directions     atomic.Int32                     // that have not ended; set before upstream
-	running        atomic.Int32                     // directions that are still worked on
-	kept           atomic.Bool                      // upstream has keepalive
 	sent, received atomic.Uint64                    // bytes, as the application sees them
-
-	ended atomic.Pointer[ending]
-
-	// Of Tend alone.
-	seen    uint64 // bytes, at the last look
-	suspect bool   // nothing had moved then, and a side was reset
 }
 
-// errCallerGone says that the caller has removed the cgroup by which it could be known.
-var errCallerGone = errors.New("the cgroup of the caller is gone and was never known")
+var (
+	// errCallerGone says that the caller has removed the cgroup by which it could be known.
+	errCallerGone = errors.New("the cgroup of the caller is gone and was never known")
+	// errConnectTimeout says that an endpoint has answered nothing at all.
+	errConnectTimeout = errors.New("no answer in time")
+	// errShutdown says that meshd ends.
+	errShutdown = errors.New("meshd stops")
+)
 
-// ending is why a connection ended.
-type ending struct {
-	reason mesh.Reason
-	err    error // nil when the reason says it all
+// The stages of a connection.
+const (
+	connecting = iota
+	open
+	halfClosed
+)
+
+func newConn(out *Outbound, client int, from netip.AddrPort, at time.Time) *conn {
+	c := &conn{
+		out: out, id: out.ids.Add(1), start: at, from: from,
+		client: side{fd: client, reset: mesh.ReasonClientReset},
+		server: side{fd: -1, reset: mesh.ReasonEndpointReset},
+	}
+	c.upload = direction{conn: c, src: &c.client, dst: &c.server}
+	c.download = direction{conn: c, src: &c.server, dst: &c.client}
+	return c
 }
 
-// serve carries the connection from its accept to where bytes flow, and to its end if that is before.
-func (c *conn) serve() {
-	relaying := false
-	defer func() {
-		if !relaying {
-			c.over()
-		}
-	}()
+// begin finds out where the connection goes, and begins to connect it.
+func (c *conn) begin(at netip.AddrPort) {
 	defer c.contain()
-	upstream := c.open()
-	if upstream == nil || c.ended.Load() != nil {
+	if !c.held || c.out.forced.Load() {
+		c.end(mesh.ReasonShutdown, errShutdown)
 		return
 	}
-	relaying = true
-	c.relay(upstream)
-}
-
-// open finds out where the connection goes and connects it; nil when it has been ended because that is not possible.
-func (c *conn) open() *net.TCPConn {
-	if !c.identify() {
-		return nil
+	if !c.identify(at) {
+		return
 	}
 	if limit := c.port.Service.MaxConnections; limit > 0 && c.port.Group.Active() >= int64(limit) {
 		c.end(mesh.ReasonOverload, nil)
-		return nil
+		return
 	}
-	if !c.out.shares.take(c.caller.Unit, cap(c.out.slots)-len(c.out.slots)) {
+	if !c.out.shares.take(c.caller.Unit, c.out.room()) {
 		c.end(mesh.ReasonOverload, nil)
-		return nil
+		return
 	}
 	c.shares = true
 	c.out.opened.Add(1)
-	c.out.live.Store(c, nil)
-	upstream, endpoint := c.dial()
-	if upstream == nil {
-		return nil
+	c.loop.add(c)
+	if err := c.loop.watchSide(c, &c.client); err != nil {
+		c.end(mesh.ReasonInternal, err)
+		return
 	}
-	c.connected = endpoint
-	c.directions.Store(2)
-	// Whoever ends the connection looks for upstream after setting ended, and here it is the other way round.
-	c.upstream.Store(upstream)
-	_ = upstream.SetLinger(0) // for the same reason as in resetAccepted; end closes it meanwhile at worst
-	return upstream
-}
-
-// over gives back all that the connection holds, once nothing works on it any more.
-func (c *conn) over() {
-	if c.connected != nil {
-		c.judge(c.connected)
-		c.connected.Release()
-	}
-	if c.shares {
-		c.out.shares.give(c.caller.Unit)
-	}
-	c.finish()
-	<-c.out.slots
-	c.out.drain.Release()
-}
-
-// judge tells the balancer how the endpoint has served the connection.
-func (c *conn) judge(endpoint *balance.Endpoint) {
-	how := c.ended.Load()
-	switch {
-	case c.received.Load() > 0:
-		endpoint.Deliver()
-	case how != nil && how.reason == mesh.ReasonEndpointReset:
-		endpoint.Reset(time.Now())
-	}
+	c.dial(nil)
 }
 
 // identify finds out who called what; false when the connection has been ended because that is not known.
-func (c *conn) identify() bool {
-	flow, err := c.out.redirector.Flow(c.client)
+func (c *conn) identify(at netip.AddrPort) bool {
+	flow, err := c.out.redirector.Flow(at, c.from)
 	switch {
 	case errors.Is(err, ErrProbe):
-		c.ended.Store(&ending{mesh.ReasonDone, err}) // not end, whose reset could reach meshd before its connect returns
+		c.end(mesh.ReasonDone, err)
 		return false
 	case err != nil:
 		c.end(mesh.ReasonFlowUnknown, err)
@@ -161,100 +141,264 @@ func (c *conn) identify() bool {
 	return true
 }
 
-// dial connects to one endpoint after the other until one accepts, and returns it acquired; nil when the connection
-// has been ended because none did.
-func (c *conn) dial() (*net.TCPConn, *balance.Endpoint) {
-	var tried balance.Tried
-	endpoint := c.only
-	if endpoint == nil {
-		endpoint = c.port.Group.Pick(&tried)
-	}
-	if endpoint == nil {
-		c.end(mesh.ReasonNoEndpoint, nil)
-		return nil, nil
-	}
+// dial begins to connect to the next endpoint, or ends the connection when there is none. err is why the endpoint before
+// did not accept.
+func (c *conn) dial(err error) {
 	for {
+		endpoint := c.next()
+		if endpoint == nil {
+			reason := mesh.ReasonConnectFailed
+			if err == nil {
+				reason = mesh.ReasonNoEndpoint
+			}
+			c.end(reason, err)
+			return
+		}
 		c.endpoint.Store(endpoint)
 		endpoint.Acquire()
-		upstream, err := c.out.connect(endpoint.Address)
+		if c.server.fd, err = dialSocket(endpoint.Address); err == nil {
+			err = c.loop.watchSide(c, &c.server)
+		}
 		if err == nil {
-			endpoint.Connect()
-			return upstream, endpoint
+			c.loop.dialing.add(c, c.loop.now)
+			return
 		}
-		endpoint.Release()
-		if c.out.forced.Err() != nil {
-			c.end(mesh.ReasonShutdown, err)
-			return nil, nil
+		if isLack(err) {
+			endpoint.Release()
+			c.closeServer()
+			c.end(mesh.ReasonOverload, err)
+			return
 		}
-		endpoint.Fail(time.Now(), err)
-		c.pair.ConnectFailed()
-		if isReset(c.client) {
-			c.end(mesh.ReasonClientReset, err)
-			return nil, nil
-		}
-		var next *balance.Endpoint
-		if c.only == nil {
-			next = c.port.Group.Pick(&tried)
-		}
-		if next == nil {
-			c.end(mesh.ReasonConnectFailed, err)
-			return nil, nil
-		}
-		endpoint = next
+		c.failed(err)
 	}
 }
 
-// end gives the connection its reason and resets both sides, unless it has a reason already.
-func (c *conn) end(reason mesh.Reason, err error) {
-	if !c.ended.CompareAndSwap(nil, &ending{reason, err}) {
+// next returns the endpoint to try next; nil when all have been tried.
+func (c *conn) next() *balance.Endpoint {
+	if c.only == nil {
+		return c.port.Group.Pick(&c.tried)
+	}
+	if c.endpoint.Load() != nil {
+		return nil
+	}
+	return c.only
+}
+
+// isLack says whether a connect failed for something that this host lacks, of which an endpoint is not to blame.
+func isLack(err error) bool {
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
+}
+
+// failed counts a connect to the current endpoint that failed, and closes its socket.
+func (c *conn) failed(err error) {
+	endpoint := c.endpoint.Load()
+	endpoint.Release()
+	endpoint.Fail(time.Now(), err)
+	c.pair.ConnectFailed()
+	c.closeServer()
+}
+
+// closeServer closes the socket of an endpoint that has not accepted.
+func (c *conn) closeServer() {
+	if c.server.fd >= 0 {
+		closeFD(c.server.fd)
+	}
+	c.server = side{fd: -1, reset: c.server.reset}
+}
+
+// notConnected goes on to the next endpoint, if there is one.
+func (c *conn) notConnected(err error) {
+	defer c.contain()
+	err = fmt.Errorf("connect to %s: %w", c.endpoint.Load().Address, err)
+	c.leave()
+	c.failed(err)
+	c.dial(err)
+}
+
+// happened works on what an event says of one side.
+func (c *conn) happened(which int32, events uint32) {
+	defer c.contain()
+	s := &c.client
+	if which == ofServer {
+		s = &c.server
+	}
+	s.note(events)
+	if c.stage.Load() == connecting {
+		c.whileConnecting(s, events)
 		return
 	}
-	// A direction holds its source while it writes to its destination, and closing waits for that: so both are freed first.
-	upstream := c.upstream.Load()
-	_ = c.client.SetDeadline(longAgo)
-	if upstream != nil {
-		_ = upstream.SetDeadline(longAgo)
-		reset(upstream)
+	if events&unix.EPOLLERR != 0 {
+		if err := socketError(s.fd); err != nil {
+			c.broke(s, err)
+		}
 	}
-	reset(c.client)
+	c.move()
 }
 
-// longAgo is the deadline that ends a call at once.
-var longAgo = time.Unix(1, 0)
+// whileConnecting works on an event before the endpoint has accepted.
+func (c *conn) whileConnecting(s *side, events uint32) {
+	switch {
+	case s == &c.client:
+		if events&unix.EPOLLERR != 0 {
+			c.end(mesh.ReasonClientReset, socketError(s.fd))
+		}
+	case s.writable:
+		if err := socketError(s.fd); err != nil {
+			c.notConnected(err)
+			return
+		}
+		c.leave()
+		c.endpoint.Load().Connect()
+		c.stage.Store(open)
+		c.move()
+	}
+}
 
-// finish closes what is open and records the connection.
-func (c *conn) finish() {
-	c.out.live.Delete(c)
-	c.ended.CompareAndSwap(nil, &ending{reason: mesh.ReasonDone})
-	how := c.ended.Load()
-	closing := reset
-	if how.reason == mesh.ReasonDone {
-		closing = end // both sides have got their FIN
+// goOn is move for a connection whose turn was over.
+func (c *conn) goOn() {
+	defer c.contain()
+	if !c.ended {
+		c.move()
 	}
-	closing(c.client)
-	if upstream := c.upstream.Load(); upstream != nil {
-		closing(upstream)
+}
+
+// move passes on what can be passed on, and sees what has become of the connection then.
+func (c *conn) move() {
+	more := c.upload.pump()
+	more = c.download.pump() || more
+	switch {
+	case c.firstBroken != nil:
+		c.partWhenSaid()
+	case c.upload.over && c.download.over:
+		c.end(mesh.ReasonDone, nil)
+		return
 	}
-	if errors.Is(how.err, ErrProbe) {
+	if more && !c.ended {
+		c.loop.again(c)
+	}
+}
+
+// broke notes that a side takes nothing any more.
+func (c *conn) broke(s *side, err error) {
+	if s.broken != nil {
+		return
+	}
+	s.broken, s.closing, s.readable = err, true, true
+	if c.firstBroken == nil {
+		c.firstBroken = s
+	}
+}
+
+// lastWords is how long what a side has said before it broke may take to be passed on. It is not for ever: whom that is
+// for may not read.
+const lastWords = 10 * time.Second
+
+// partWhenSaid ends a connection of which a side is broken, once everything that this side has said is passed on.
+func (c *conn) partWhenSaid() {
+	words := &c.upload
+	if c.firstBroken == &c.server {
+		words = &c.download
+	}
+	switch more := words.pump(); {
+	case words.over || words.dst.broken != nil:
+		c.part()
+	case more:
+		c.loop.again(c)
+	case c.waiting.in == nil:
+		c.loop.parting.add(c, c.loop.now)
+	}
+}
+
+// part ends a connection of which a side is broken.
+func (c *conn) part() {
+	defer c.contain()
+	c.end(c.firstBroken.reset, c.firstBroken.broken)
+}
+
+// tend looks after a connection that may be old.
+func (c *conn) tend(now time.Time) {
+	if c.kept || c.stage.Load() == connecting || now.Sub(c.start) < keepAliveAfter {
+		return
+	}
+	c.kept = true
+	keepAlive(c.server.fd)
+}
+
+// keepAliveAfter is the age from which a connection to an endpoint has keepalive. Most end before, and need no system
+// calls for it.
+const keepAliveAfter = 5 * time.Second
+
+// end closes both sides, gives back all that the connection holds, and records why; once.
+func (c *conn) end(reason mesh.Reason, err error) {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	c.loop.load.Add(-1)
+	c.leave()
+	c.loop.remove(c)
+	c.upload.drop()
+	c.download.drop()
+	closing := closeWithReset
+	if reason == mesh.ReasonDone {
+		closing = closeInOrder // both sides have said all
+	}
+	closing(c.client.fd)
+	if c.server.fd >= 0 {
+		closing(c.server.fd)
+		c.judge(c.endpoint.Load(), reason)
+	}
+	if c.shares {
+		c.out.shares.give(c.caller.Unit)
+	}
+	c.record(reason, err)
+	c.loop.release()
+	if c.held {
+		c.out.drain.Release()
+	}
+}
+
+// judge releases the endpoint, and tells the balancer how it has served the connection.
+func (c *conn) judge(endpoint *balance.Endpoint, reason mesh.Reason) {
+	switch {
+	case c.received.Load() > 0:
+		endpoint.Deliver()
+	case reason == mesh.ReasonEndpointReset:
+		endpoint.Reset(time.Now())
+	}
+	endpoint.Release()
+}
+
+// record counts and logs the end.
+func (c *conn) record(reason mesh.Reason, err error) {
+	if errors.Is(err, ErrProbe) {
 		return
 	}
 	if c.pair == nil {
 		c.pair = c.out.metrics.Connections(c.source, "")
 		c.pair.Open()
 	}
-	c.pair.Close(how.reason, time.Since(c.start))
-	c.logEnd(how)
+	c.pair.Close(reason, time.Since(c.start))
+	c.log(reason, err)
 }
 
-func (c *conn) logEnd(how *ending) {
+// contain keeps a fault in the code of one connection from ending all of them. It must be deferred itself.
+func (c *conn) contain() {
+	if fault := recover(); fault != nil {
+		c.out.log.Error("connection panicked", "id", c.id, "panic", fault, "stack", string(debug.Stack()))
+		c.end(mesh.ReasonInternal, nil)
+	}
+}
+
+func (c *conn) log(reason mesh.Reason, err error) {
 	ctx := context.Background()
 	if !c.out.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := []slog.Attr{
 		slog.Uint64("id", c.id),
-		slog.String("reason", string(how.reason)),
-		slog.Any("client", c.client.RemoteAddr()),
+		slog.String("reason", string(reason)),
+		slog.Any("client", c.from),
 		slog.Duration("duration", time.Since(c.start)),
 	}
 	if c.source != "" {
@@ -269,59 +413,8 @@ func (c *conn) logEnd(how *ending) {
 	if endpoint := c.endpoint.Load(); endpoint != nil {
 		attrs = append(attrs, slog.String("endpoint", endpoint.Name()))
 	}
-	if how.err != nil {
-		attrs = append(attrs, slog.Any("error", how.err))
+	if err != nil {
+		attrs = append(attrs, slog.Any("error", err))
 	}
 	c.out.log.LogAttrs(ctx, slog.LevelDebug, "connection closed", attrs...)
-}
-
-// contain keeps a fault in the code of one connection from ending all of them. It must be deferred itself.
-func (c *conn) contain() {
-	if fault := recover(); fault != nil {
-		c.out.log.Error("connection panicked", "id", c.id, "panic", fault, "stack", string(debug.Stack()))
-		c.end(mesh.ReasonInternal, nil)
-	}
-}
-
-// reset closes one side with RST instead of FIN, and throws away what it has not sent yet. It may be called again.
-func reset(side *net.TCPConn) {
-	_ = side.SetLinger(0)
-	_ = side.Close()
-}
-
-// resetAccepted has connections that l accepts end with RST, whoever closes them, until [end] is called.
-//
-// When meshd is killed the kernel closes them. A FIN would be taken for the end of what was sent, and a half of it for
-// the whole. Accepted sockets have inherited it, so there is no moment without.
-func resetAccepted(l *net.TCPListener) error {
-	raw, err := l.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var errOption error
-	err = raw.Control(func(fd uintptr) {
-		errOption = unix.SetsockoptLinger(int(fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-	})
-	return errors.Join(err, errOption)
-}
-
-// end closes one side, which still gets what it has not been sent yet.
-func end(side *net.TCPConn) {
-	_ = side.SetLinger(-1)
-	_ = side.Close()
-}
-
-// isReset says whether the peer of side has reset it, whatever is still to be read from it.
-func isReset(side *net.TCPConn) bool {
-	raw, err := side.SyscallConn()
-	if err != nil {
-		return true
-	}
-	const tcpClose = 7 // TCP_CLOSE of the kernel's tcp_states.h
-	var info *unix.TCPInfo
-	var infoErr error
-	err = raw.Control(func(fd uintptr) {
-		info, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
-	})
-	return errors.Join(err, infoErr) != nil || info.State == tcpClose
 }

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"net"
 	"testing"
 	"time"
 
@@ -13,15 +12,22 @@ func TestOldConnectionsHaveKeepAlive(t *testing.T) {
 	r, _, server := connected(t)
 	send(t, server, "x")
 	r.eventually("the connection is open", func() bool { return r.Connections()[0].State == Open })
-	r.keepAlive(time.Now())
+	tend := func(now time.Time) {
+		r.inLoops(func(l *loop) {
+			for _, c := range l.conns() {
+				c.tend(now)
+			}
+		})
+	}
+	tend(time.Now())
 	if upstreamOption(t, r, unix.SOL_SOCKET, unix.SO_KEEPALIVE) != 0 {
 		t.Error("a connection that has just begun has keepalive")
 	}
-	r.keepAlive(time.Now().Add(keepAliveAfter))
+	tend(time.Now().Add(keepAliveAfter))
 	if upstreamOption(t, r, unix.SOL_SOCKET, unix.SO_KEEPALIVE) == 0 {
 		t.Error("an old connection has no keepalive")
 	}
-	if idle := upstreamOption(t, r, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != int(towardsEndpoint.Idle.Seconds()) {
+	if idle := upstreamOption(t, r, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); idle != keepAliveIdle {
 		t.Errorf("it begins after %d s", idle)
 	}
 	if domain := upstreamOption(t, r, unix.SOL_SOCKET, unix.SO_DOMAIN); domain != unix.AF_INET {
@@ -32,21 +38,13 @@ func TestOldConnectionsHaveKeepAlive(t *testing.T) {
 // upstreamOption reads an option of the only connection's socket to the endpoint.
 func upstreamOption(t *testing.T, r *rig, level, option int) (value int) {
 	t.Helper()
-	var upstream *net.TCPConn
-	for c := range r.conns {
-		upstream = c.upstream.Load()
-	}
-	raw, err := upstream.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = raw.Control(func(fd uintptr) {
-		if value, err = unix.GetsockoptInt(int(fd), level, option); err != nil {
-			t.Error(err)
+	r.inLoops(func(l *loop) {
+		for _, c := range l.conns() {
+			var err error
+			if value, err = unix.GetsockoptInt(c.server.fd, level, option); err != nil {
+				t.Error(err)
+			}
 		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	return value
 }

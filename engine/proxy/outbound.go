@@ -1,7 +1,7 @@
 // Package proxy carries captured connections from the applications of the host to the endpoints of services.
 //
-// outbound.go accepts, conn.go follows one connection from the kernel's record of it to its one reason, tcp.go moves
-// the bytes, and table.go shows what is live.
+// A few event loops (loop.go) accept (accept.go), and work on the connections: conn.go follows one from the kernel's record
+// of it to its one reason, stream.go and pipe.go move its bytes, and table.go shows what is live.
 package proxy
 
 import (
@@ -10,8 +10,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
+	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/meshd/meshd/engine/drain"
@@ -26,14 +30,15 @@ var ErrProbe = errors.New("connection is a probe of meshd")
 
 // Redirector knows what the kernel recorded when it redirected a connection.
 type Redirector interface {
-	// Flow returns the record of an accepted connection. An error means that there is none; the connection is reset.
-	Flow(client *net.TCPConn) (mesh.Flow, error)
+	// Flow returns the record of a connection that was accepted from the client at one of the proxy's own addresses. An
+	// error means that there is none; the connection is reset. It must not wait.
+	Flow(at, client netip.AddrPort) (mesh.Flow, error)
 }
 
 // Workloads knows which service a local process is.
 type Workloads interface {
 	// Caller returns who opened the flow: no service when it has the identity of the host. It is not ok when that cannot
-	// be told any more; the connection is reset then.
+	// be told any more; the connection is reset then. It must not wait.
 	Caller(flow mesh.Flow) (caller mesh.Caller, ok bool)
 }
 
@@ -64,15 +69,23 @@ type Outbound struct {
 	snapshots  *snapshot.Store
 	metrics    *observe.Metrics
 	log        *slog.Logger
-	dialer     net.Dialer
 
-	slots  chan struct{} // holds one element for each live connection, and for each accept that waits
-	shares shares        // of the slots
-	drain  *drain.Drainer
-	forced context.Context // ends the dials when the drain has no patience left
-	ids    atomic.Uint64
-	opened atomic.Uint64 // connections to a service of the mesh, since start
-	live   sync.Map      // of *conn, without values: concurrent connections do not wait for each other or for a reader
+	connectTimeout time.Duration
+
+	limit   int64        // of connections
+	held    atomic.Int64 // connections, and accepts that are under way
+	starved atomic.Bool  // a loop waits for one to end
+	shares  shares
+	drain   *drain.Drainer
+	forced  atomic.Bool // the drain has no patience left
+	ids     atomic.Uint64
+	opened  atomic.Uint64 // connections to a service of the mesh, since start
+
+	mu      sync.Mutex
+	loops   []*loop // none: not started yet, or ended
+	running sync.WaitGroup
+	serving int  // calls of Serve
+	drained bool // there will be no more connections
 }
 
 // New returns an Outbound that accepts nothing yet.
@@ -89,92 +102,151 @@ func New(config Config) (*Outbound, error) {
 	if config.MaxConnections == 0 {
 		config.MaxConnections = 30_000
 	}
-	forced, force := context.WithCancel(context.Background())
 	o := &Outbound{
-		redirector: config.Redirector,
-		workloads:  config.Workloads,
-		snapshots:  config.Snapshots,
-		metrics:    config.Metrics,
-		log:        config.Log,
-		dialer:     net.Dialer{Timeout: config.ConnectTimeout, KeepAlive: -1},
-		slots:      make(chan struct{}, config.MaxConnections),
-		forced:     forced,
+		redirector:     config.Redirector,
+		workloads:      config.Workloads,
+		snapshots:      config.Snapshots,
+		metrics:        config.Metrics,
+		log:            config.Log,
+		connectTimeout: config.ConnectTimeout,
+		limit:          int64(config.MaxConnections),
 	}
-	o.dialer.SetMultipathTCP(false)
-	o.drain = drain.New(func() {
-		// First no new dial, then those that are listed: a connection is listed before it dials, so none is missed.
-		force()
-		for c := range o.conns {
-			c.end(mesh.ReasonShutdown, context.Cause(forced))
-		}
-	})
+	o.drain = drain.New(o.force)
 	return o, nil
 }
 
-// Serve accepts connections until ctx ends or l is closed, and returns nil then. It does not close l, and does not
-// wait for the connections: see Drain.
+// Listener is a listening TCP socket.
+type Listener interface {
+	Addr() net.Addr
+	SyscallConn() (syscall.RawConn, error)
+}
+
+// Serve accepts connections until ctx ends, and returns nil then. It does not wait for the connections: see Drain. l is
+// not closed, and must not be meanwhile.
 //
 // Nothing else ends it: when the process is out of file descriptors or memory it tries again, at most a second later.
-func (o *Outbound) Serve(ctx context.Context, l *net.TCPListener) error {
-	if err := errors.Join(l.SetDeadline(time.Time{}), resetAccepted(l)); err != nil {
+func (o *Outbound) Serve(ctx context.Context, l Listener) error {
+	raw, err := l.SyscallConn()
+	if err != nil {
 		return fmt.Errorf("serve %s: %w", l.Addr(), err)
 	}
-	stop := context.AfterFunc(ctx, func() { _ = l.SetDeadline(time.Unix(1, 0)) }) // fails only when l is closed
-	defer stop()
-	var trouble trouble
-	for {
-		if !o.reserve(ctx, l, &trouble) {
-			return nil
-		}
-		client, err := l.AcceptTCP()
-		if err == nil {
-			trouble.over()
-			o.begin(client)
-			continue
-		}
-		<-o.slots
-		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-			return nil
-		}
-		if trouble.loud() {
-			o.log.Error("accept connection", "listener", l.Addr(), "error", err)
-		}
-		trouble.wait(ctx)
+	loops, err := o.start()
+	if err != nil {
+		return err
 	}
+	defer o.stop(func() { o.serving-- })
+	at := l.Addr().(*net.TCPAddr).AddrPort()
+	at = netip.AddrPortFrom(at.Addr().WithZone("").Unmap(), at.Port())
+	errControl := raw.Control(func(fd uintptr) {
+		if err = forward(int(fd)); err != nil { // accepted sockets inherit it
+			return
+		}
+		o.accept(ctx, loops, int(fd), at)
+	})
+	if err := errors.Join(errControl, err); err != nil {
+		return fmt.Errorf("serve %s: %w", l.Addr(), err)
+	}
+	return nil
 }
 
-// reserve takes a slot for the next connection; false when ctx ended.
-func (o *Outbound) reserve(ctx context.Context, l *net.TCPListener, t *trouble) bool {
-	select {
-	case o.slots <- struct{}{}:
-		return true
-	default:
+// accept has all loops accept from a socket until ctx ends.
+func (o *Outbound) accept(ctx context.Context, loops []*loop, fd int, at netip.AddrPort) {
+	listeners := make([]*listener, len(loops))
+	for i, l := range loops {
+		l.do(func() { listeners[i] = l.listen(fd, at) })
 	}
-	if t.loud() {
-		o.log.Warn("connection limit reached", "listener", l.Addr(), "limit", cap(o.slots))
+	<-ctx.Done()
+	var gone sync.WaitGroup
+	for i, l := range loops {
+		gone.Add(1)
+		l.do(func() {
+			l.unlisten(listeners[i])
+			gone.Done()
+		})
 	}
-	select {
-	case o.slots <- struct{}{}:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	gone.Wait()
 }
 
-// begin starts the work on an accepted connection, for which there is a slot. The drain waits for its end.
-func (o *Outbound) begin(client *net.TCPConn) {
-	c := &conn{out: o, id: o.ids.Add(1), start: time.Now(), client: client}
-	if !o.drain.Hold() {
-		c.end(mesh.ReasonShutdown, nil)
-		c.finish()
-		<-o.slots
+// start returns the loops, and starts them when there are none yet. They run while somebody serves, and until a drain.
+func (o *Outbound) start() ([]*loop, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.loops) == 0 {
+		for range runtime.NumCPU() {
+			l, err := newLoop(o)
+			if err != nil {
+				for _, l := range o.loops {
+					l.close()
+				}
+				o.loops = nil
+				return nil, err
+			}
+			o.loops = append(o.loops, l)
+		}
+		for _, l := range o.loops {
+			l.all = o.loops
+			o.running.Go(l.run)
+		}
+	}
+	o.serving++
+	return o.loops, nil
+}
+
+// stop makes a change, after which the loops may not be needed any more, and then waits for their end.
+func (o *Outbound) stop(change func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change()
+	if o.serving > 0 || !o.drained {
 		return
 	}
-	go c.serve()
+	for _, l := range o.loops {
+		l.stop()
+	}
+	o.running.Wait()
+	o.loops = nil
 }
 
+// current returns the loops.
+func (o *Outbound) current() []*loop {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.loops)
+}
+
+// leastLoaded returns mine, unless another loop has clearly fewer connections: a connection is cheaper where it was
+// accepted.
+func (o *Outbound) leastLoaded(mine *loop) *loop {
+	least := mine
+	for _, l := range mine.all {
+		if l.load.Load() < least.load.Load() {
+			least = l
+		}
+	}
+	if few := least.load.Load(); mine.load.Load() > few+few/4 {
+		return least
+	}
+	return mine
+}
+
+// reserve takes a place for one more connection; false when there is none.
+func (o *Outbound) reserve() bool {
+	if o.held.Add(1) <= o.limit {
+		return true
+	}
+	o.held.Add(-1)
+	o.starved.Store(true)
+	return false
+}
+
+// release gives a place back.
+func (o *Outbound) release() { o.held.Add(-1) }
+
+// room returns how many more connections there may be.
+func (o *Outbound) room() int { return int(o.limit - o.held.Load()) }
+
 // Full says whether no further connection can be accepted.
-func (o *Outbound) Full() bool { return len(o.slots) == cap(o.slots) }
+func (o *Outbound) Full() bool { return o.held.Load() >= o.limit }
 
 // Opened returns how many connections to services it has taken on since it was made.
 func (o *Outbound) Opened() uint64 { return o.opened.Load() }
@@ -182,32 +254,21 @@ func (o *Outbound) Opened() uint64 { return o.opened.Load() }
 // Drain waits until the live connections have ended. When ctx ends before, it resets those that are left, and returns
 // the cause of ctx's end.
 //
-// New connections are reset from the moment that it is called, so the listeners should be gone by then.
-func (o *Outbound) Drain(ctx context.Context) error { return o.drain.Drain(ctx) }
-
-// trouble paces the retries of an accept that fails, and what is logged about it.
-type trouble struct {
-	delay  time.Duration
-	logged time.Time
+// New connections are reset from the moment that it is called, so nobody should be serving by then.
+func (o *Outbound) Drain(ctx context.Context) error {
+	err := o.drain.Drain(ctx)
+	o.stop(func() { o.drained = true })
+	return err
 }
 
-func (t *trouble) over() { t.delay = 0 }
-
-// wait waits for 5 ms, for twice as long each time up to a second, or until ctx ends.
-func (t *trouble) wait(ctx context.Context) {
-	t.delay = min(max(2*t.delay, 5*time.Millisecond), time.Second)
-	select {
-	case <-time.After(t.delay):
-	case <-ctx.Done():
+// force ends all connections: those that are there, and by forced those that are on their way.
+func (o *Outbound) force() {
+	o.forced.Store(true)
+	for _, l := range o.current() {
+		l.do(func() {
+			for _, c := range l.conns() {
+				c.end(mesh.ReasonShutdown, errShutdown)
+			}
+		})
 	}
-}
-
-// loud says whether there may be a log line, which there may once a second.
-func (t *trouble) loud() bool {
-	now := time.Now()
-	if now.Sub(t.logged) < time.Second {
-		return false
-	}
-	t.logged = now
-	return true
 }

@@ -14,8 +14,10 @@ const (
 	keptPipes = 32
 	// maxPipes bounds those that are in use: readers that stop must not take the descriptors of all others.
 	maxPipes = 256
-	// spliceAfter is how many bytes a direction moves in large reads without a pause before it proves to be long.
+	// spliceAfter is how many bytes a direction moves in reads that fill the buffer before it proves to be long.
 	spliceAfter = 256 << 10
+	// smallRead is what shows that a stream has ceased to be long.
+	smallRead = 4 << 10
 )
 
 // pipe is a kernel buffer through which splice(2) moves bytes from one socket to another past this process. Like a
@@ -68,54 +70,40 @@ func (p *pipe) close() {
 }
 
 // movePipe is moveBuffer by way of a pipe.
-func (d *direction) movePipe(fd int) (done, empty bool) {
+func (d *direction) movePipe() {
 	if d.pipe = newPipe(); d.pipe == nil {
 		d.long, d.moved = false, 0 // buffers do as well, only slower
-		return false, false
+		return
 	}
-	n, err := splice(fd, d.pipe.w, pipeSize)
+	n, err := splice(d.src.fd, d.pipe.w, pipeSize)
 	if n == 0 {
 		d.pipe.release()
-		return d.emptyHanded(err)
+		d.pipe = nil
+		d.emptyHanded(err)
+		return
 	}
-	d.left, d.err = n, nil
-	if err = d.sink.Write(d.drain); err == nil {
-		err = d.err
+	if n <= smallRead {
+		d.long, d.moved = false, 0
 	}
-	d.passed(n - d.left)
-	if err != nil {
-		d.pipe.close() // what is in it has no place to go
-		return d.broke(d.dstReset, err)
-	}
-	d.pipe.release()
-	if n <= smallBuffer {
-		d.long, d.moved, d.pool = false, 0, small
-	}
-	return false, false
+	d.left = n
+	d.empty()
 }
 
-// empty writes what is in the pipe to the destination; false when the destination takes no more for now.
-func (d *direction) empty(fd uintptr) (done bool) {
+// empty writes what is in the pipe to the destination, as far as that takes it.
+func (d *direction) empty() {
 	for d.left > 0 {
-		n, err := splice(d.pipe.r, int(fd), d.left)
+		n, err := splice(d.pipe.r, d.dst.fd, d.left)
 		d.left -= n
+		d.passed(n)
 		if errors.Is(err, unix.EAGAIN) {
-			return false
+			d.dst.writable = false
+			return
 		}
 		if err != nil {
-			d.err = err
-			return true
+			d.conn.broke(d.dst, err)
+			return
 		}
 	}
-	return true
-}
-
-// splice moves up to most bytes and returns how many it moved.
-func splice(from, to, most int) (int, error) {
-	for {
-		n, err := unix.Splice(from, nil, to, nil, most, unix.SPLICE_F_MOVE|unix.SPLICE_F_NONBLOCK)
-		if !errors.Is(err, unix.EINTR) {
-			return max(0, int(n)), err
-		}
-	}
+	d.pipe.release()
+	d.pipe = nil
 }

@@ -106,8 +106,8 @@ func (r *rig) publish(version uint64, endpoints ...netip.AddrPort) {
 var _ Redirector = (*rig)(nil)
 
 // Flow waits until the test has told what the client dialled.
-func (r *rig) Flow(client *net.TCPConn) (mesh.Flow, error) {
-	got := <-r.told(remote(client))
+func (r *rig) Flow(_, client netip.AddrPort) (mesh.Flow, error) {
+	got := <-r.told(client)
 	return got.flow, got.err
 }
 
@@ -340,5 +340,38 @@ func wantReset(t testing.TB, from io.Reader) {
 	t.Helper()
 	if _, err := io.Copy(io.Discard, from); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("read: %v, want a reset", err)
+	}
+}
+
+// reset closes one side with RST instead of FIN.
+func reset(side *net.TCPConn) {
+	_ = side.SetLinger(0)
+	_ = side.Close()
+}
+
+// isReset says whether the peer of side has reset it, whatever is still to be read from it.
+func isReset(side *net.TCPConn) bool {
+	raw, err := side.SyscallConn()
+	if err != nil {
+		return true
+	}
+	const tcpClose = 7 // TCP_CLOSE of the kernel's tcp_states.h
+	var info *unix.TCPInfo
+	var infoErr error
+	err = raw.Control(func(fd uintptr) {
+		info, infoErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	})
+	return errors.Join(err, infoErr) != nil || info.State == tcpClose
+}
+
+// inLoops has each loop call f.
+func (r *rig) inLoops(f func(*loop)) {
+	for _, l := range r.current() {
+		done := make(chan struct{})
+		l.do(func() {
+			f(l)
+			close(done)
+		})
+		<-done
 	}
 }

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"cmp"
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -19,6 +18,9 @@ const (
 	Open       State = "open"        // both directions carry bytes
 	HalfClosed State = "half-closed" // one side has finished, the other may go on
 )
+
+// states are those of the stages.
+var states = [...]State{connecting: Connecting, open: Open, halfClosed: HalfClosed}
 
 // Connection is a live connection as it was when Connections looked at it.
 type Connection struct {
@@ -38,39 +40,24 @@ type Connection struct {
 // Connections returns the connections that are live, by id. Connections that begin or end meanwhile may be among them.
 func (o *Outbound) Connections() []Connection {
 	var list []Connection
-	for c := range o.conns {
-		list = append(list, c.describe())
+	for _, l := range o.current() {
+		for _, c := range l.conns() {
+			list = append(list, c.describe())
+		}
 	}
 	slices.SortFunc(list, func(a, b Connection) int { return cmp.Compare(a.ID, b.ID) })
 	return list
 }
 
-// conns yields the live connections.
-func (o *Outbound) conns(yield func(*conn) bool) {
-	o.live.Range(func(key, _ any) bool { return yield(key.(*conn)) })
-}
-
 func (c *conn) describe() Connection {
 	d := Connection{
-		ID: c.id, Start: c.start, State: Connecting,
-		Flow: c.flow, Caller: c.caller, Source: c.source, Client: remote(c.client),
+		ID: c.id, Start: c.start, State: states[c.stage.Load()],
+		Flow: c.flow, Caller: c.caller, Source: c.source, Client: c.from,
 		Destination: c.port.Service.Name,
 		Sent:        c.sent.Load(), Received: c.received.Load(),
-	}
-	if c.upstream.Load() != nil {
-		d.State = Open
-		if c.directions.Load() < 2 {
-			d.State = HalfClosed
-		}
 	}
 	if endpoint := c.endpoint.Load(); endpoint != nil {
 		d.Endpoint, d.Address = endpoint.Name(), endpoint.Address
 	}
 	return d
-}
-
-// remote returns the address of the peer, unmapped.
-func remote(side *net.TCPConn) netip.AddrPort {
-	at := side.RemoteAddr().(*net.TCPAddr).AddrPort()
-	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }

@@ -43,7 +43,7 @@ func (r *Resolver) askFamily(ctx context.Context, name string, kind dnsmessage.T
 	if err != nil {
 		return answer{err: err}
 	}
-	servers := r.cfg.Servers()
+	servers := r.cfg.Servers(name)
 	if len(servers) == 0 {
 		return answer{err: errors.New("the host has no name server")}
 	}

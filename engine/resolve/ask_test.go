@@ -131,7 +131,7 @@ func db(q dnsmessage.Message) *dnsmessage.Message {
 }
 
 func resolver(servers ...*server) *Resolver {
-	return New(Config{Servers: func() []netip.AddrPort {
+	return New(Config{Servers: func(string) []netip.AddrPort {
 		var all []netip.AddrPort
 		for _, s := range servers {
 			all = append(all, s.address)

@@ -22,9 +22,9 @@ const maxLookups = 16
 
 // Config says where a Resolver asks and whom it tells.
 type Config struct {
-	Servers func() []netip.AddrPort // in the order in which they are asked; called for each question
-	Changed func()                  // called after addresses have changed; must not block. Nil: nobody is told
-	Log     *slog.Logger            // nil: no log
+	Servers func(name string) []netip.AddrPort // in the order in which they are asked; called for each question
+	Changed func()                             // called after addresses have changed; must not block. Nil: nobody is told
+	Log     *slog.Logger                       // nil: no log
 }
 
 // Resolver knows the addresses of names. It is safe for concurrent use.
@@ -33,9 +33,10 @@ type Resolver struct {
 	lookup func(ctx context.Context, name string) result
 	slots  chan struct{} // holds one element for each lookup on its way
 
-	mu      sync.Mutex
-	watches map[string]*watch
-	running sync.WaitGroup
+	mu       sync.Mutex
+	watches  map[string]*watch
+	recalled map[string][]netip.Addr
+	running  sync.WaitGroup
 }
 
 // New returns a Resolver that watches no name yet.
@@ -49,6 +50,28 @@ func New(c Config) *Resolver {
 	r := &Resolver{cfg: c, slots: make(chan struct{}, maxLookups), watches: make(map[string]*watch)}
 	r.lookup = r.ask
 	return r
+}
+
+// Recall has names that are watched later begin with the addresses that they had in an earlier life of the process. They
+// are kept until the name is found, as those of a name that cannot be looked up any more.
+func (r *Resolver) Recall(addresses map[string][]netip.Addr) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.recalled = maps.Clone(addresses)
+}
+
+// Retry has the names whose last lookup failed looked up at once, as the network may be there now.
+func (r *Resolver) Retry() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range r.watches {
+		if w.failed {
+			select {
+			case w.retry <- struct{}{}:
+			default:
+			}
+		}
+	}
 }
 
 // Watch makes the names those that are looked up, again and again as their answers run out. A name that was watched
@@ -67,16 +90,20 @@ func (r *Resolver) Watch(names []string) {
 			continue
 		}
 		ctx, cancel := context.WithCancel(context.Background())
-		w := &watch{resolver: r, name: name, cancel: cancel, tried: make(chan struct{})}
+		w := &watch{resolver: r, name: name, cancel: cancel, tried: make(chan struct{}), retry: make(chan struct{}, 1)}
+		w.recall(r.recalled[name])
+		delete(r.recalled, name)
 		r.watches[name] = w
 		r.running.Go(func() { w.run(ctx) })
 	}
 }
 
-// Settle waits until each watched name has been looked up once, whether it was found or not, or until ctx ends.
+// Settle waits until each watched name has been looked up once, whether it was found or not, or until ctx ends. It does not
+// wait for one that has addresses already.
 func (r *Resolver) Settle(ctx context.Context) {
 	r.mu.Lock()
 	watches := slices.Collect(maps.Values(r.watches))
+	watches = slices.DeleteFunc(watches, func(w *watch) bool { return len(w.addresses) > 0 })
 	r.mu.Unlock()
 	for _, w := range watches {
 		select {

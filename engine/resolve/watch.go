@@ -22,12 +22,14 @@ type watch struct {
 	name     string
 	cancel   context.CancelFunc
 	tried    chan struct{} // closed after the first lookup
+	retry    chan struct{} // asks for a lookup at once
 	failures int           // lookups in a row of which a part failed
 
 	// The rest is guarded by Resolver.mu.
 	families  [2][]netip.Addr // IPv4 and IPv6, as they were found last
 	addresses []netip.Addr    // of both
 	err       error           // of the last lookup, when it found no address
+	failed    bool            // the last lookup, at least in part
 }
 
 // result is what a lookup found of each family.
@@ -60,6 +62,9 @@ func (w *watch) run(ctx context.Context) {
 		case <-ctx.Done():
 			next.Stop()
 			return
+		case <-w.retry:
+			next.Stop()
+			w.failures = 0
 		case <-next.C:
 		}
 	}
@@ -77,6 +82,22 @@ func (w *watch) lookup(ctx context.Context) (result, bool) {
 	return found, ctx.Err() == nil
 }
 
+// recall makes the addresses of an earlier life those that the name has.
+func (w *watch) recall(addresses []netip.Addr) {
+	for _, a := range addresses[:min(len(addresses), MaxAddresses)] {
+		if !a.IsValid() {
+			continue
+		}
+		w.addresses = append(w.addresses, a)
+		if a.Is4() {
+			w.families[0] = append(w.families[0], a)
+		} else {
+			w.families[1] = append(w.families[1], a)
+		}
+	}
+	slices.SortFunc(w.addresses, netip.Addr.Compare)
+}
+
 // learn takes over what was found, and says whether the addresses have changed.
 //
 // A family that could not be asked for keeps what it had, and so do both when neither has an address: that name servers
@@ -85,6 +106,7 @@ func (w *watch) learn(found result) (changed bool) {
 	log := w.resolver.cfg.Log
 	w.resolver.mu.Lock()
 	defer w.resolver.mu.Unlock()
+	w.failed = found.err() != nil || found.failure() != nil
 	families := w.families
 	for i, a := range found {
 		if a.err == nil {

@@ -232,3 +232,60 @@ func TestCloseInterrupts(t *testing.T) {
 		}
 	})
 }
+
+func TestRecalledAddressesServeUntilTheNameIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{results: []result{{answer{err: errBroke}, answer{err: errBroke}}, {found(time.Minute, two), {}}}}
+		r := New(Config{})
+		r.lookup = s.lookup
+		r.Recall(map[string][]netip.Addr{"db.example": {six, one, {}}})
+		r.Watch([]string{"db.example"})
+		defer r.Close()
+		began := time.Now()
+		r.Settle(t.Context())
+		if waited := time.Since(began); waited > 0 {
+			t.Errorf("waited %v for a name that has addresses", waited)
+		}
+		if got, want := r.Addresses()["db.example"], []netip.Addr{one, six}; !slices.Equal(got, want) {
+			t.Errorf("before: %v, want %v", got, want)
+		}
+		synctest.Wait()
+		if f := r.Failures(); len(f) != 1 || f[0].Kept != 2 {
+			t.Errorf("failures %v", f)
+		}
+		time.Sleep(maxIdle)
+		synctest.Wait()
+		if got, want := r.Addresses()["db.example"], []netip.Addr{two}; !slices.Equal(got, want) {
+			t.Errorf("after: %v, want %v", got, want)
+		}
+		r.Watch(nil)
+		r.Watch([]string{"db.example"})
+		if got := r.Addresses()["db.example"]; got != nil {
+			t.Errorf("recalled twice: %v", got)
+		}
+	})
+}
+
+func TestRetryIsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{results: []result{{answer{err: errBroke}, answer{err: errBroke}}}}
+		r := New(Config{})
+		r.lookup = s.lookup
+		r.Watch([]string{"db.example"})
+		defer r.Close()
+		time.Sleep(10 * maxIdle)
+		synctest.Wait()
+		s.results = []result{{found(time.Hour, one), {}}}
+		r.Retry()
+		synctest.Wait()
+		if got := r.Addresses()["db.example"]; !slices.Equal(got, []netip.Addr{one}) {
+			t.Errorf("addresses %v right after the retry", got)
+		}
+		lookups := len(s.at)
+		r.Retry()
+		synctest.Wait()
+		if len(s.at) != lookups {
+			t.Error("a name that was found was looked up again")
+		}
+	})
+}

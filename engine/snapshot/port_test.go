@@ -109,6 +109,31 @@ func TestPortsKeepCounters(t *testing.T) {
 	}
 }
 
+// TestAddressComesBack has a name server give another address for a while, in two answers, and then the first again, to
+// which a connection is open all the time.
+func TestAddressComesBack(t *testing.T) {
+	var s *Snapshot
+	learn := func(address string) []*Port {
+		s = Build(Input{Catalog: ported(), Previous: s, Addresses: map[string][]netip.Addr{"db.example.com": {netip.MustParseAddr(address)}}})
+		return s.Services()[0].Ports
+	}
+	for _, p := range learn("10.9.0.1") {
+		p.Group.Endpoints()[1].Acquire()
+	}
+	for _, address := range []string{"10.9.0.2", "10.9.0.3", "10.9.0.1"} {
+		for _, p := range learn(address) {
+			if n := p.Group.Active(); n != 1 {
+				t.Errorf("with %s, port %d: %d connections are open, want 1", address, p.Number, n)
+			}
+		}
+	}
+	for _, p := range s.Services()[0].Ports {
+		if n := p.Group.Endpoints()[1].Active(); n != 1 {
+			t.Errorf("port %d: %d connections are open to the address that is back, want 1", p.Number, n)
+		}
+	}
+}
+
 func TestHostname(t *testing.T) {
 	s := Build(Input{Catalog: ported()})
 	if v4, v6, ok := s.Hostname("api.example.com"); v4 != billing4 || v6 != billing6 || !ok {

@@ -15,6 +15,9 @@
 // One more host, [Outside], plays the rest of the world: it owns the bridge that joins the hosts and the resolver that
 // they ask, which knows the one name outside.example.
 //
+// With the files of a Debian, in [Config.Tree], the hosts are whole systems instead, which [Lab.Boot] boots: systemd runs
+// on each, as in a machine of its own, with its own processes.
+//
 // A supervisor process owns the namespaces, is the parent of the units, and ends the lab, whatever became of the
 // process that made it: kernel objects that only the supervisor holds cannot be left behind.
 package lab

@@ -22,12 +22,14 @@ type Config struct {
 	Dir   string // the folder that describes the lab; required
 	Meshd string // the meshd binary, which may be replaced by a new build while the lab is up; empty: [Host.StartMeshd] is an error and the hosts have no meshctl
 	Name  string // empty: a name that is not in use
+	Tree  string // the files of a Debian: with it the hosts are whole systems, which [Lab.Boot] boots, and nothing of Dir is copied to them
 }
 
 // Lab is a set of hosts that live until [Lab.Down] or the end of the process that made them.
 type Lab struct {
 	state   state
 	hosts   []*Host
+	booted  []*Booted
 	outside *Host
 
 	supervisor *exec.Cmd      // nil when another process made the lab, or after Down
@@ -105,6 +107,11 @@ func newPlan(config Config) (*state, error) {
 			return nil, fmt.Errorf("find meshd: %w", err)
 		}
 	}
+	if config.Tree != "" {
+		if plan.Tree, err = filepath.Abs(config.Tree); err != nil {
+			return nil, err
+		}
+	}
 	if plan.Name == "" {
 		plan.Name = "lab-" + strings.ToLower(rand.Text()[:6])
 	}
@@ -148,6 +155,9 @@ func (l *Lab) use(s state) {
 	l.state = s
 	l.outside = &Host{lab: l, state: s.Outside}
 	l.hosts = nil
+	if s.Tree != "" {
+		return // they are there once they are booted
+	}
 	for _, host := range s.Hosts {
 		l.hosts = append(l.hosts, &Host{lab: l, state: host})
 	}

@@ -21,12 +21,14 @@ type manager struct {
 
 	launching sync.Mutex // one start at a time, lest a unit is started twice
 	closed    bool
+	stores    map[string]*fdStore // of units that have one, by host and unit
 }
 
 // order says what to start.
 type order struct {
 	Host string   `json:"host"`
 	Unit unitFile `json:"unit"`
+	List bool     `json:"list,omitempty"` // start nothing, tell what the store of the unit holds
 }
 
 // event is what a connection to the manager hears. The first one has a process or an error.
@@ -36,6 +38,8 @@ type event struct {
 	Logged int64  `json:"logged,omitempty"` // size of the log file before the start
 	Ready  bool   `json:"ready,omitempty"`  // the unit has said so
 	Ended  string `json:"ended,omitempty"`  // how; the last event
+
+	Stored []string `json:"stored,omitempty"` // the answer to an order that lists
 }
 
 // managerSocket is the file in the state folder at which the manager listens.
@@ -45,7 +49,7 @@ const managerSocket = "manager.sock"
 const orderLimit = 5 * time.Second
 
 func startManager(s state) (*manager, error) {
-	m := &manager{lab: &Lab{}}
+	m := &manager{lab: &Lab{}, stores: map[string]*fdStore{}}
 	m.lab.use(s)
 	var err error
 	if m.listener, err = net.Listen("unix", s.path(managerSocket)); err != nil {
@@ -68,6 +72,9 @@ func (m *manager) close() error {
 		return err
 	}
 	m.serving.Wait()
+	for _, store := range m.stores {
+		store.close()
+	}
 	return nil
 }
 
@@ -91,6 +98,10 @@ func (m *manager) serve(conn net.Conn) {
 		return
 	}
 	tell := func(e event) { _ = json.NewEncoder(conn).Encode(e) }
+	if o.List {
+		tell(event{Stored: m.stored(o)})
+		return
+	}
 	p, err := m.launch(o)
 	if err != nil {
 		tell(event{Error: err.Error()})
@@ -118,6 +129,16 @@ func (m *manager) serve(conn net.Conn) {
 	}
 }
 
+// stored returns the names of what a unit has stored.
+func (m *manager) stored(o order) []string {
+	m.launching.Lock()
+	defer m.launching.Unlock()
+	if store := m.stores[o.Host+"/"+o.Unit.Name]; store != nil {
+		return store.listed()
+	}
+	return nil
+}
+
 func (m *manager) launch(o order) (*process, error) {
 	m.launching.Lock()
 	defer m.launching.Unlock()
@@ -125,5 +146,16 @@ func (m *manager) launch(o order) (*process, error) {
 	if m.closed || host == nil {
 		return nil, errors.New("the lab is going down")
 	}
-	return host.launch(&o.Unit)
+	key := o.Host + "/" + o.Unit.Name
+	store := m.stores[key]
+	switch {
+	case !o.Unit.Store && store != nil:
+		store.close()
+		delete(m.stores, key)
+		store = nil
+	case o.Unit.Store && store == nil:
+		store = &fdStore{}
+		m.stores[key] = store
+	}
+	return host.launch(&o.Unit, store)
 }

@@ -13,11 +13,12 @@ const (
 	labFolder   = "/srv/lab"       // where a host sees the folder that describes the lab
 	binFolder   = "/run/lab/bin"   // first in PATH: meshd, meshctl, and what explains the commands that a lab lacks
 	buildFolder = "/run/lab/build" // where a host sees the folder of the meshd binary
+	treeFolder  = "/run/lab/tree"  // where the outside sees the files that booted hosts begin with
 )
 
 // mountHost gives the calling thread's mount namespace the files of a host: those of the machine, which it cannot
 // write, and over them the folders that are its own.
-func mountHost(dir, meshd string) error {
+func mountHost(dir, meshd, system string) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
 	}
@@ -29,6 +30,9 @@ func mountHost(dir, meshd string) error {
 	if meshd != "" {
 		// The folder and not the file: a new build replaces the file, and the next start shall find it.
 		trees = append(trees, tree{source: filepath.Dir(meshd), target: buildFolder, attributes: unix.MOUNT_ATTR_RDONLY})
+	}
+	if system != "" {
+		trees = append(trees, tree{source: system, target: treeFolder, attributes: unix.MOUNT_ATTR_RDONLY})
 	}
 	for i := range trees {
 		if err := trees[i].take(); err != nil {

@@ -19,7 +19,7 @@ type process struct {
 }
 
 // launch starts a unit and does not wait until it is ready.
-func (h *Host) launch(file *unitFile) (*process, error) {
+func (h *Host) launch(file *unitFile, store *fdStore) (*process, error) {
 	group := h.unitCgroup(file.Name)
 	if pids, err := group.pids(); err != nil {
 		return nil, err
@@ -60,10 +60,13 @@ func (h *Host) launch(file *unitFile) (*process, error) {
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: account},
 	}
 	if file.Notify {
-		if p.said, err = h.listenReadiness(file.Name); err != nil {
+		if p.said, err = h.listenStoring(file.Name, store); err != nil {
 			return nil, err
 		}
 		p.cmd.Env = append(p.cmd.Env, "NOTIFY_SOCKET="+p.said.path)
+	}
+	if store != nil {
+		store.pass(p)
 	}
 	if err := h.spawn(p.cmd, group, nil); err != nil {
 		p.said.close()

@@ -13,13 +13,17 @@ import (
 type readiness struct {
 	path    string // inside the host
 	ready   chan struct{}
+	store   *fdStore // nil: descriptors are not kept
 	conn    *net.UnixConn
 	reading sync.WaitGroup
 }
 
 // listenReadiness opens the socket of a unit. It must be closed.
-func (h *Host) listenReadiness(unit string) (*readiness, error) {
-	r := &readiness{path: "/run/lab/notify/" + unit, ready: make(chan struct{})}
+func (h *Host) listenReadiness(unit string) (*readiness, error) { return h.listenStoring(unit, nil) }
+
+// listenStoring is listenReadiness for a unit with a store.
+func (h *Host) listenStoring(unit string, store *fdStore) (*readiness, error) {
+	r := &readiness{path: "/run/lab/notify/" + unit, ready: make(chan struct{}), store: store}
 	err := h.Do(func() (err error) {
 		if err := os.MkdirAll(filepath.Dir(r.path), 0o755); err != nil {
 			return err
@@ -42,14 +46,20 @@ func (h *Host) listenReadiness(unit string) (*readiness, error) {
 
 // read goes on after the unit is ready: a program that nobody listens to would block after a few messages.
 func (r *readiness) read() {
-	message := make([]byte, 4096)
+	message, control := make([]byte, 4096), make([]byte, 4096)
 	once := sync.OnceFunc(func() { close(r.ready) })
 	for {
-		n, _, err := r.conn.ReadFromUnix(message)
+		n, m, _, _, err := r.conn.ReadMsgUnix(message, control)
 		if err != nil {
 			return
 		}
-		if slices.Contains(strings.Split(string(message[:n]), "\n"), "READY=1") {
+		said, fds := strings.Split(string(message[:n]), "\n"), descriptors(control[:m])
+		if r.store != nil {
+			r.store.obey(said, fds)
+		} else {
+			(&fdStore{}).obey(nil, fds) // closes them
+		}
+		if slices.Contains(said, "READY=1") {
 			once()
 		}
 	}

@@ -22,6 +22,7 @@ type state struct {
 	Name    string      `json:"name"`
 	Dir     string      `json:"dir"`
 	Meshd   string      `json:"meshd"`
+	Tree    string      `json:"tree,omitempty"` // of hosts that are booted
 	Cgroup  cgroup      `json:"cgroup"`
 	PID     int         `json:"pid"` // of the supervisor
 	Outside hostState   `json:"outside"`

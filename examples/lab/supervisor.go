@@ -101,6 +101,12 @@ func (s *supervisor) build() error {
 	}
 	for i := range s.Hosts {
 		host := &s.Hosts[i]
+		if s.Tree != "" {
+			if err := s.makeFolders(*host); err != nil {
+				return err
+			}
+			continue // it makes the rest when it boots
+		}
 		if err := s.buildHost(host); err != nil {
 			return err
 		}
@@ -116,14 +122,11 @@ func (s *supervisor) build() error {
 }
 
 func (s *supervisor) buildHost(host *hostState) error {
-	folders := []string{string(s.Cgroup.child(host.Name)), s.path("log", host.Name), s.path("ended", host.Name)}
-	for _, folder := range folders {
-		if err := os.MkdirAll(folder, 0o755); err != nil {
-			return err
-		}
+	if err := s.makeFolders(*host); err != nil {
+		return err
 	}
 	n, err := newNamespaces(func() error {
-		if err := mountHost(s.Dir, s.Meshd); err != nil {
+		if err := mountHost(s.Dir, s.Meshd, s.Tree); err != nil {
 			return err
 		}
 		if err := unix.Sethostname([]byte(host.Name)); err != nil {
@@ -135,6 +138,16 @@ func (s *supervisor) buildHost(host *hostState) error {
 		return fmt.Errorf("make host %s: %w", host.Name, err)
 	}
 	host.Namespaces = n
+	return nil
+}
+
+func (s *supervisor) makeFolders(host hostState) error {
+	folders := []string{string(s.Cgroup.child(host.Name)), s.path("log", host.Name), s.path("ended", host.Name)}
+	for _, folder := range folders {
+		if err := os.MkdirAll(folder, 0o755); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"testing"
@@ -35,5 +36,12 @@ func (l *Lab) showLogs(t testing.TB) {
 			t.Error(err)
 		}
 		t.Logf("%s:\n%s", path, text)
+	}
+	for _, b := range l.booted {
+		if b.leader != 0 {
+			// The context of the test is over by now.
+			text, err := b.Command(context.Background(), "journalctl", "--no-pager", "-o", "short-monotonic", "-n", "400").CombinedOutput()
+			t.Logf("journal of %s: %v\n%s", b.Name(), err, text)
+		}
 	}
 }

@@ -62,9 +62,23 @@ func newNamespaces(setup func() error) (namespaces, error) {
 
 // enter moves the calling thread into the namespaces that process pid holds.
 func (n namespaces) enter(pid int) error {
-	var files []*os.File
+	var paths []string
 	for _, fd := range []int{n.Mount, n.Net, n.UTS} {
-		f, err := os.Open(fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+		paths = append(paths, fmt.Sprintf("/proc/%d/fd/%d", pid, fd))
+	}
+	return enterAll(paths)
+}
+
+// enterOf moves the calling thread into the namespaces that process pid is in.
+func enterOf(pid int) error {
+	folder := fmt.Sprintf("/proc/%d/ns/", pid)
+	return enterAll([]string{folder + "mnt", folder + "net", folder + "uts"})
+}
+
+func enterAll(paths []string) error {
+	var files []*os.File
+	for _, path := range paths {
+		f, err := os.Open(path)
 		if err != nil {
 			return fmt.Errorf("open namespace: %w (is the lab down?)", err)
 		}

@@ -49,6 +49,16 @@ func (h *Host) Start(ctx context.Context, name string) (*Unit, error) {
 // StartMeshd starts meshd as meshd.service, with the host's cgroup for its root, and waits until it says that it is
 // ready. The arguments are added to -cgroup.
 func (h *Host) StartMeshd(ctx context.Context, args ...string) (*Unit, error) {
+	return h.startMeshd(ctx, false, args)
+}
+
+// StartStoredMeshd is StartMeshd with a store for descriptors: what meshd puts there waits for the next start of this kind,
+// as it does under systemd when the unit is restarted, or dies.
+func (h *Host) StartStoredMeshd(ctx context.Context, args ...string) (*Unit, error) {
+	return h.startMeshd(ctx, true, args)
+}
+
+func (h *Host) startMeshd(ctx context.Context, stored bool, args []string) (*Unit, error) {
 	if h.lab.state.Meshd == "" {
 		return nil, errors.New("start meshd: the lab was made without a meshd binary")
 	}
@@ -58,6 +68,7 @@ func (h *Host) StartMeshd(ctx context.Context, args ...string) (*Unit, error) {
 		Argv:    append([]string{"meshd", "-cgroup", h.Cgroup()}, args...),
 		Runtime: []string{"meshd"},
 		Notify:  true,
+		Store:   stored,
 	})
 }
 
@@ -102,6 +113,18 @@ func (h *Host) order(file *unitFile) (*Unit, error) {
 		u.follow(events)
 	})
 	return u, nil
+}
+
+// Stored returns the names of the descriptors that the manager keeps for a unit, sorted; none when it has no store.
+func (h *Host) Stored(unit string) ([]string, error) {
+	conn, err := net.Dial("unix", h.lab.state.path(managerSocket))
+	if err != nil {
+		return nil, fmt.Errorf("reach supervisor: %w (is the lab down?)", err)
+	}
+	defer conn.Close()
+	var answer event
+	err = errors.Join(json.NewEncoder(conn).Encode(order{Host: h.Name(), Unit: unitFile{Name: unit}, List: true}), json.NewDecoder(conn).Decode(&answer))
+	return answer.Stored, err
 }
 
 // follow hears what becomes of the unit until it has ended.

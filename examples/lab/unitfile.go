@@ -34,6 +34,7 @@ type unitFile struct {
 	User    string   // empty: root
 	Runtime []string // folders below /run
 	Notify  bool     // ready when it says so
+	Store   bool     // what it hands to the manager waits for its next start
 	Listen  []uint16 // ready when it listens on these ports
 }
 

@@ -214,27 +214,18 @@ func TestSlowReaderStopsSender(t *testing.T) {
 	r.wantEnd(mesh.ReasonDone)
 }
 
-func TestBufferFollowsLoad(t *testing.T) {
-	d := direction{pool: small}
-	for _, step := range []struct {
-		bytes int
-		pool  string
-	}{{1, "small"}, {smallBuffer, "large"}, {smallBuffer + 1, "large"}, {smallBuffer, "small"}, {smallBuffer - 1, "small"}} {
-		size := smallBuffer
-		if d.pool == large {
-			size = largeBuffer
-		}
-		d.adapt(step.bytes, size)
-		if got := map[bool]string{true: "small", false: "large"}[d.pool == small]; got != step.pool {
-			t.Errorf("after %d bytes the buffer is %s, want %s", step.bytes, got, step.pool)
-		}
+func TestLongStreamProvesItself(t *testing.T) {
+	var src side
+	d := direction{src: &src}
+	for range 3 * spliceAfter / scratchSize {
+		d.hasRead(scratchSize, scratchSize)
+		d.hasRead(scratchSize-1, scratchSize)
 	}
 	if d.long {
-		t.Error("a few bytes have proved to be a long stream")
+		t.Error("a stream that pauses has proved to be long")
 	}
-	d.pool = large
-	for range spliceAfter / largeBuffer {
-		d.adapt(largeBuffer, largeBuffer)
+	for range spliceAfter / scratchSize {
+		d.hasRead(scratchSize, scratchSize)
 	}
 	if !d.long {
 		t.Errorf("%d bytes without a pause have not proved to be a long stream", spliceAfter)

@@ -1,0 +1,177 @@
+package proxy
+
+import (
+	"errors"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// turn is how often a direction may read before it is the turn of other connections.
+const turn = 16
+
+// side is the socket of one of the two who talk.
+type side struct {
+	fd    int         // -1: there is none
+	reset mesh.Reason // of a connection that it ends
+
+	readable, writable bool  // until a call finds the opposite
+	closing            bool  // it says no more than what has come: read on until there is nothing
+	drained            bool  // and that has been read
+	broken             error // it takes nothing any more
+}
+
+// note takes over what an event has said.
+func (s *side) note(events uint32) {
+	if events&(unix.EPOLLIN|unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.readable = true
+	}
+	if events&(unix.EPOLLOUT|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.writable = true
+	}
+	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
+		s.closing = true
+	}
+}
+
+// direction is one way through a connection.
+//
+// It adds nothing of its own to what TCP does: the end of one direction ends just that one, a reset of one side resets
+// the other, and a side that does not read stops the other from being read. Both sockets have TCP_NODELAY, so what was
+// read is sent at once.
+//
+// It holds bytes only while its destination takes no more, so an idle connection holds none.
+type direction struct {
+	conn     *conn
+	src, dst *side
+
+	rest  []byte // was read, and is still to be written
+	moved int    // bytes in reads that filled the buffer, without another since
+	long  bool   // the stream has proved to be long: it goes through pipes
+	pipe  *pipe  // nil while no bytes are in it
+	left  int    // bytes that are in pipe
+	over  bool   // everything has been passed on
+}
+
+// pump passes on what can be passed on without waiting. It says whether its turn was over before that was all.
+func (d *direction) pump() (more bool) {
+	for range turn {
+		if d.over || d.dst.broken != nil || !d.flush() {
+			return false
+		}
+		if d.src.drained {
+			d.finish()
+			return false
+		}
+		if !d.src.readable || !d.dst.writable {
+			return false
+		}
+		if d.long {
+			d.movePipe()
+		} else {
+			d.moveBuffer()
+		}
+	}
+	return true
+}
+
+// flush writes what is in hand; false while there is still some.
+func (d *direction) flush() bool {
+	switch {
+	case d.pipe != nil && d.dst.writable:
+		d.empty()
+	case len(d.rest) > 0 && d.dst.writable:
+		n := d.write(d.rest)
+		if d.rest = d.rest[n:]; len(d.rest) == 0 {
+			d.rest = nil
+		}
+	}
+	return d.pipe == nil && len(d.rest) == 0
+}
+
+// moveBuffer reads once and writes that to the destination.
+func (d *direction) moveBuffer() {
+	buf := d.conn.loop.scratch
+	n, err := read(d.src.fd, buf)
+	if n <= 0 {
+		d.emptyHanded(err)
+		return
+	}
+	d.hasRead(n, len(buf))
+	if written := d.write(buf[:n]); written < n && d.dst.broken == nil {
+		d.rest = slices.Clone(buf[written:n])
+	}
+}
+
+// hasRead draws conclusions from a read of n bytes where there was room for most.
+//
+// A read that is short has left nothing, and an event will tell of what comes later: the end of the stream or a reset too,
+// unless an event has told of that before.
+func (d *direction) hasRead(n, most int) {
+	if n < most {
+		d.moved = 0
+		d.src.readable = d.src.closing
+		return
+	}
+	d.moved += n
+	d.long = d.long || d.moved >= spliceAfter
+}
+
+// emptyHanded is what follows from a read that brought nothing.
+func (d *direction) emptyHanded(err error) {
+	if errors.Is(err, unix.EAGAIN) {
+		d.src.readable = false
+		return
+	}
+	d.src.drained = true
+	if err != nil {
+		d.conn.broke(d.src, err)
+	}
+}
+
+// write writes to the destination and returns how many bytes that took.
+func (d *direction) write(buf []byte) int {
+	n, err := write(d.dst.fd, buf)
+	d.passed(n)
+	if err != nil {
+		d.conn.broke(d.dst, err)
+	}
+	d.dst.writable = n == len(buf)
+	return n
+}
+
+// passed counts bytes that were passed on.
+func (d *direction) passed(n int) {
+	c := d.conn
+	if d == &c.upload {
+		c.sent.Add(uint64(n))
+		c.pair.Sent(n)
+		return
+	}
+	c.received.Add(uint64(n))
+	c.pair.Received(n)
+}
+
+// finish passes on the end of the stream, unless that was a reset, or the close of the connection is about to tell it.
+func (d *direction) finish() {
+	d.over = true
+	c := d.conn
+	if d.src.broken != nil || c.upload.over && c.download.over {
+		return
+	}
+	c.stage.Store(halfClosed)
+	if err := shutdown(d.dst.fd); err != nil {
+		c.broke(d.dst, err)
+	}
+}
+
+// drop forgets what is in hand.
+func (d *direction) drop() {
+	d.rest = nil
+	if d.pipe != nil {
+		d.pipe.close()
+		d.pipe, d.left = nil, 0
+	}
+}

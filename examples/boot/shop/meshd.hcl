@@ -1,0 +1,1 @@
+# The hosts have the one of the package.
