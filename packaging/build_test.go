@@ -38,7 +38,7 @@ func build(t *testing.T) {
 	built.Do(func() {
 		built.folder, built.err = os.MkdirTemp("", "packages")
 		if built.err == nil {
-			built.err = runBuild(built.folder)
+			built.err = runBuild(built.folder, "amd64")
 		}
 		built.deb = filepath.Join(built.folder, "meshd_1.2.3~rc1-1_amd64.deb")
 		built.rpm = filepath.Join(built.folder, "meshd-1.2.3~rc1-1.x86_64.rpm")
@@ -49,8 +49,8 @@ func build(t *testing.T) {
 	}
 }
 
-func runBuild(folder string, environment ...string) error {
-	cmd := exec.Command("./build", version, "amd64", folder)
+func runBuild(folder, architecture string, environment ...string) error {
+	cmd := exec.Command("./build", version, architecture, folder)
 	cmd.Env = append(os.Environ(), environment...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build packages: %w:\n%s", err, out)

@@ -2,9 +2,11 @@ package packaging
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"debug/elf"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"maps"
 	"os"
 	"os/exec"
@@ -130,11 +132,43 @@ func TestBinary(t *testing.T) {
 	}
 }
 
+// TestOtherArchitecture: what the packages for arm64 hold runs there, and both say so.
+func TestOtherArchitecture(t *testing.T) {
+	folder := t.TempDir()
+	if err := runBuild(folder, "arm64"); err != nil {
+		t.Fatal(err)
+	}
+	deb, rpm := filepath.Join(folder, "meshd_1.2.3~rc1-1_arm64.deb"), filepath.Join(folder, "meshd-1.2.3~rc1-1.aarch64.rpm")
+	if got := strings.TrimSpace(run(t, "dpkg-deb", "--field", deb, "Architecture")); got != "arm64" {
+		t.Errorf("the deb is for %s", got)
+	}
+	if got := run(t, "rpm", "-qp", "--queryformat", "%{ARCH}", rpm); got != "aarch64" {
+		t.Errorf("the rpm is for %s", got)
+	}
+	unpacked := t.TempDir()
+	run(t, "dpkg-deb", "--extract", deb, unpacked)
+	binary, err := os.ReadFile(filepath.Join(unpacked, "usr/sbin/meshd"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := elf.NewFile(bytes.NewReader(binary))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.Machine != elf.EM_AARCH64 {
+		t.Errorf("the meshd of the deb is for %v", file.Machine)
+	}
+	digests := run(t, "rpm", "-qp", "--queryformat", `[%{FILENAMES} %{FILEDIGESTS}\n]`, rpm)
+	if want := fmt.Sprintf("/usr/sbin/meshd %x\n", sha256.Sum256(binary)); !strings.Contains(digests, want) {
+		t.Errorf("the meshd of the rpm is another one than %q:\n%s", want, digests)
+	}
+}
+
 // TestReproducible: whoever builds the same commit gets the same bytes.
 func TestReproducible(t *testing.T) {
 	build(t)
 	again := t.TempDir()
-	if err := runBuild(again, "TZ=Asia/Tokyo", "LC_ALL=de_DE.UTF-8", "USER=someone"); err != nil {
+	if err := runBuild(again, "amd64", "TZ=Asia/Tokyo", "LC_ALL=de_DE.UTF-8", "USER=someone"); err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{built.deb, built.rpm, built.sbom} {

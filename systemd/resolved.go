@@ -99,7 +99,8 @@ func (r *Resolved) greet(ctx context.Context) error {
 func (r *Resolved) pass(signals <-chan *dbus.Signal) {
 	defer close(r.changed)
 	for s := range signals {
-		if s.Name != "org.freedesktop.DBus.NameOwnerChanged" {
+		// Every user of the host may send signals, also ones that look like those of the bus.
+		if s.Sender != "org.freedesktop.DBus" || s.Name != "org.freedesktop.DBus.NameOwnerChanged" {
 			continue
 		}
 		select {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/godbus/dbus/v5"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
@@ -106,6 +107,40 @@ func TestResolvedRestarts(t *testing.T) {
 	}
 	if _, err := DialResolved(t.Context(), socket); !errors.Is(err, unix.ENOENT) {
 		t.Errorf("no bus: %v", err)
+	}
+}
+
+// A signal that another user of the bus has made up, in the hope to keep meshd busy, is not heard.
+func TestForgedSignal(t *testing.T) {
+	socket, _ := newBus(t)
+	r := dialResolved(t, socket)
+	user, err := dbus.Connect("unix:path=" + socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer user.Close()
+	signal := &dbus.Message{Type: dbus.TypeSignal, Headers: map[dbus.HeaderField]dbus.Variant{
+		dbus.FieldDestination: dbus.MakeVariant(r.conn.Names()[0]),
+		dbus.FieldInterface:   dbus.MakeVariant("org.freedesktop.DBus"),
+		dbus.FieldMember:      dbus.MakeVariant("NameOwnerChanged"),
+		dbus.FieldPath:        dbus.MakeVariant(dbus.ObjectPath("/org/freedesktop/DBus")),
+		dbus.FieldSignature:   dbus.MakeVariant(dbus.SignatureOf("", "", "")),
+	}, Body: []any{resolvedName, "", ":1.1"}}
+	if err := user.Send(signal, nil).Err; err != nil {
+		t.Fatal(err)
+	}
+	// The bus keeps the order of what it passes on: with the answer to a later call the signal has come.
+	if err := user.BusObject().Call("org.freedesktop.DBus.GetId", 0).Err; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.IsRunning(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, heard := <-r.Changed(); heard {
+		t.Error("the signal of a user counts as one of the bus")
 	}
 }
 

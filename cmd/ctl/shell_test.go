@@ -38,12 +38,29 @@ func TestShells(t *testing.T) {
 	}
 	socket := serveServices(t, folder)
 
-	// The functions of zsh's own that the script calls are replaced, since they work only while a person types.
-	zsh := `compdef() { : }
-_files() { print FILES }
-_describe() { print -l -- ${${(P)4}%%:*} }
+	// The completion of zsh works only while a person types: here on a terminal of zsh's own, where ^B and ^E frame what is shown.
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("FILES", "")
+	write(".zshrc", `PS1=; unset zle_bracketed_paste
+autoload -Uz compinit && compinit -D -u
+zstyle ':completion:*' verbose false
 source <(meshctl completion zsh)
-words=("$@"); CURRENT=$#; _meshctl`
+started() { print STARTED }; zle -N zle-line-init started
+from() { zle -I; print FROM }; zle -N from; bindkey ^B from
+to() { zle -I; print TO }; zle -N to; bindkey ^E to
+bindkey ^I list-choices
+`)
+	zsh := `zmodload zsh/zpty
+zpty terminal zsh -d -i
+zpty -r -m terminal shown '*STARTED*'
+zpty -w -n terminal "$*"$'\x02\t\x05'
+zpty -r -m terminal shown '*FROM*TO*'
+shown=${${shown#*FROM}%TO*}
+print -r -- ${shown//"$*"}`
 	bash := `compopt() { echo FILES; }
 source <(meshctl completion bash)
 COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _meshctl; ((${#COMPREPLY[@]} == 0)) || printf '%s\n' "${COMPREPLY[@]}"`
@@ -76,7 +93,8 @@ complete -C "$argv" | string replace -r '\t.*' ''; or true`
 					typed = []string{strings.Join(typed, " ")}
 				}
 				cmd := exec.CommandContext(t.Context(), args[0], append(args[1:], typed...)...)
-				cmd.Env = append(os.Environ(), asMeshctl+"=1", "PATH="+folder+":"+os.Getenv("PATH"), "HOME="+folder)
+				cmd.Dir = folder
+				cmd.Env = append(os.Environ(), asMeshctl+"=1", "PATH="+folder+":"+os.Getenv("PATH"), "HOME="+folder, "ZDOTDIR="+folder, "TERM=dumb")
 				out, err := cmd.Output()
 				if err != nil {
 					t.Fatal(err)

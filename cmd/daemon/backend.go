@@ -187,7 +187,7 @@ func (d *daemon) statusLine() string {
 	for _, s := range l.config.Catalog.Services {
 		endpoints += len(s.Endpoints)
 	}
-	line := fmt.Sprintf("%d services, %d endpoints, config %s", len(l.config.Catalog.Services), endpoints, l.config.Hash)
+	line := fmt.Sprintf("%s, %s, config %s", counted(len(l.config.Catalog.Services), "service"), counted(endpoints, "endpoint"), l.config.Hash)
 	if !d.hasMesh() {
 		line = "no mesh is configured yet, nothing is captured, config " + l.config.Hash
 	}
@@ -195,4 +195,11 @@ func (d *daemon) statusLine() string {
 		line += " (a later one was refused: meshctl status)"
 	}
 	return line
+}
+
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }

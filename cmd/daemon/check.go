@@ -104,6 +104,8 @@ func checkCapabilities() control.CheckResult {
 		}
 	}
 	switch {
+	case len(missing) > 0 && os.Geteuid() != 0: // a member of the group, who looks after a meshd that has them
+		return warns(name, "run meshctl check as root", "this user lacks %s, which says nothing about meshd", strings.Join(missing, ", "))
 	case len(missing) > 0:
 		return fails(name, fix, "this process lacks %s", strings.Join(missing, ", "))
 	case len(missed) > 0:
@@ -136,14 +138,21 @@ func checkKernel() []control.CheckResult {
 // checkPorts says which ports of meshd somebody holds. It does not try to bind them: the kernel programs of a meshd
 // that is not running would refuse that, rightly.
 func checkPorts() []control.CheckResult {
-	const name = "ports"
 	taken := map[uint16]bool{}
 	for _, table := range []string{"tcp", "tcp6", "udp", "udp6"} {
 		listening(table, taken)
 	}
+	return append(portResults(taken, filepath.Dir(control.SocketPath)), checkPortRange()...)
+}
+
+func portResults(taken map[uint16]bool, runDir string) []control.CheckResult {
+	const name = "ports"
 	var results []control.CheckResult
-	owned := isOwned(filepath.Dir(control.SocketPath))
+	owned, known := isOwned(runDir), isOwnerKnown(runDir)
 	for _, port := range []uint16{15001, 15020, 15053} {
+		if taken[port] && !known {
+			return []control.CheckResult{warns(name, "run meshctl check as root", "port %d is taken, and this user may not see whether by meshd", port)}
+		}
 		if taken[port] && !owned {
 			results = append(results, fails(name, fmt.Sprintf("ss -lpn 'sport = :%d', and move that program", port), "port %d is taken by another program", port))
 		}
@@ -156,7 +165,7 @@ func checkPorts() []control.CheckResult {
 	default:
 		results = append(results, ok(name, "15001, 15020 and 15053 are free"))
 	}
-	return append(results, checkPortRange()...)
+	return results
 }
 
 // checkPortRange warns when the kernel may give a port of meshd to any program that asks for a free one.

@@ -3,6 +3,7 @@ package daemon
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -84,8 +85,9 @@ type healthFollower struct {
 
 // told is what the kernel was told of a group.
 type told struct {
-	version uint64
-	at      time.Time
+	version  uint64
+	backends []netip.AddrPort
+	at       time.Time
 }
 
 // look checks what fails, and tells the kernel of each service whose endpoints have changed their state. d.changing must
@@ -108,10 +110,17 @@ func (f *healthFollower) look(now time.Time) {
 // tell tells the kernel which endpoints of a port are up, if that may have changed, and returns what it knows now.
 func (f *healthFollower) tell(p *snapshot.Port, before told, now time.Time) told {
 	version, isNew := p.Group.Version(), before.at.IsZero()
-	if !isNew && (before.version == version || now.Sub(before.at) < tellInterval) {
+	if !isNew && now.Sub(before.at) < tellInterval {
 		return before
 	}
-	err := f.kernel.SetBackends(p.ID, p.Group.Backends())
+	backends := before.backends
+	if isNew || version != before.version || p.Routes != nil { // routes lead to the endpoints of other services as well
+		backends = p.Backends()
+	}
+	if !isNew && version == before.version && slices.Equal(backends, before.backends) {
+		return before
+	}
+	err := f.kernel.SetBackends(p.ID, backends)
 	if isNew {
 		before.at = f.since
 	}
@@ -119,9 +128,9 @@ func (f *healthFollower) tell(p *snapshot.Port, before told, now time.Time) told
 	f.memory.endpoints.Changed()
 	if err != nil {
 		f.log.Error("endpoints of a service not updated in the kernel", "service", p.Service.Name, "error", err)
-		version = before.version // so that it is tried again
+		version, backends = before.version-1, nil // so that it is tried again
 	}
-	return told{version, now}
+	return told{version, backends, now}
 }
 
 // suspect has those ports checked that are under suspicion now.

@@ -60,7 +60,7 @@ func (o *options) flags(stderr io.Writer) *flag.FlagSet {
 	flags.StringVar(&o.resolvConf, "resolv-conf", "/etc/resolv.conf", "`FILE` that names the resolvers whose queries are captured")
 	flags.UintVar(&o.outboundPort, "outbound-port", 15001, "`PORT` on loopback for captured connections")
 	flags.UintVar(&o.dnsPort, "dns-port", 15053, "`PORT` on loopback for captured queries to the first resolver; the next seven are for further ones")
-	flags.DurationVar(&o.drain, "drain", 5*time.Second, "how long a stop waits for open connections before it resets them")
+	flags.DurationVar(&o.drain, "drain", 5*time.Second, "how long a stop waits for open connections before it resets them, a `TIME`")
 	flags.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "`LEVEL`: debug, info, warn or error")
 	flags.StringVar(&o.logFormat, "log-format", "text", "`FORMAT`: text or json")
 	flags.BoolVar(&o.version, "version", false, "print the version and exit")
@@ -96,17 +96,21 @@ func check(ok bool, format string, args ...any) error {
 }
 
 func (o options) logger(w io.Writer, getenv func(string) string) *slog.Logger {
-	handler := &slog.HandlerOptions{Level: o.logLevel}
+	to := &slog.HandlerOptions{Level: o.logLevel}
+	handler := func(w io.Writer) slog.Handler {
+		if o.logFormat == "json" {
+			return slog.NewJSONHandler(w, to)
+		}
+		return slog.NewTextHandler(w, to)
+	}
 	if getenv("JOURNAL_STREAM") != "" {
-		handler.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
+		to.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
 			if len(groups) == 0 && a.Key == slog.TimeKey {
 				return slog.Attr{} // the journal has its own
 			}
 			return a
 		}
+		return slog.New(newJournalHandler(w, handler))
 	}
-	if o.logFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, handler))
-	}
-	return slog.New(slog.NewTextHandler(w, handler))
+	return slog.New(handler(w))
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -35,14 +36,14 @@ type ownership struct {
 
 // takeOwnership fails when another meshd owns the host, and then names it.
 func takeOwnership(runDir string) (*ownership, error) {
-	if err := os.MkdirAll(runDir, 0o750); err != nil {
-		return nil, fmt.Errorf("make runtime folder: %w", err)
+	lock, err := openLock(runDir)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: meshd is root's to start: systemctl start meshd", err)
 	}
-	path := lockFile(runDir)
-	lock, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o640)
 	if err != nil {
-		return nil, fmt.Errorf("open lock: %w", err)
+		return nil, err
 	}
+	path := lock.Name()
 	if err := unix.FcntlFlock(lock.Fd(), unix.F_OFD_SETLK, wholeFile(unix.F_WRLCK)); err != nil {
 		owner := readOwner(lock)
 		lock.Close()
@@ -77,6 +78,17 @@ func readOwner(lock *os.File) string {
 	return "a process that is just starting"
 }
 
+func openLock(runDir string) (*os.File, error) {
+	if err := os.MkdirAll(runDir, 0o750); err != nil {
+		return nil, fmt.Errorf("make runtime folder: %w", err)
+	}
+	lock, err := os.OpenFile(lockFile(runDir), os.O_RDWR|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, fmt.Errorf("open lock: %w", err)
+	}
+	return lock, nil
+}
+
 // isOwned says whether a meshd owns the host. It only asks, so that a meshd which starts meanwhile is not kept out.
 func isOwned(runDir string) bool {
 	lock, err := os.Open(lockFile(runDir))
@@ -86,6 +98,17 @@ func isOwned(runDir string) bool {
 	defer lock.Close()
 	asked := wholeFile(unix.F_WRLCK)
 	return unix.FcntlFlock(lock.Fd(), unix.F_OFD_GETLK, asked) == nil && asked.Type != unix.F_UNLCK
+}
+
+// isOwnerKnown says whether this user may look at the lock, from which isOwned knows. It is root's, as whoever can open it
+// could hold it.
+func isOwnerKnown(runDir string) bool {
+	lock, err := os.Open(lockFile(runDir))
+	if err != nil {
+		return !errors.Is(err, fs.ErrPermission)
+	}
+	lock.Close()
+	return true
 }
 
 // beat tells the kernel programs that meshd lives until ctx ends. The error is that somebody else took over.

@@ -87,6 +87,9 @@ func (d *daemon) deadServices() []control.Problem {
 	var all []control.Problem
 	for _, s := range d.snapshots.Load().Services() {
 		for _, p := range s.Ports {
+			if p.Routes != nil && len(p.Backends()) > 0 {
+				continue // at other services, where its routes lead
+			}
 			if why := allDown(p.Group.Endpoints()); why != "" {
 				all = append(all, control.Problem{
 					What: fmt.Sprintf("no endpoint of %s is up, and connections to port %d are refused: %s", s.Name, p.Number, why),

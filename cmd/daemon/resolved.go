@@ -204,10 +204,11 @@ func (r *resolved) route(ctx context.Context, domains []string) (listeners bool,
 		r.drop()
 	}
 	if r.link == nil {
-		if r.link, err = systemd.OpenNameLink(r.stored, resolvedServer); err != nil {
+		stored := r.stored
+		r.stored = nil // it is taken over or closed
+		if r.link, err = systemd.OpenNameLink(stored, resolvedServer); err != nil {
 			return false, err
 		}
-		r.stored = nil
 		if err := r.notifier.StoreFDs(systemd.NameLinkName, r.link.File()); err != nil {
 			r.log.Warn("service manager not notified", "of", systemd.NameLinkName, "error", err)
 		}

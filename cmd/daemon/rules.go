@@ -47,7 +47,7 @@ func (o options) rulesOf(c *config.Config, snap *snapshot.Snapshot, resolvers []
 					r.Virtual = append(r.Virtual, bpf.Virtual{Address: netip.AddrPortFrom(a, p.Number), Service: p.ID})
 				}
 			}
-			r.Backends[p.ID] = p.Group.Backends() // also when there are none: SetBackends may get some later
+			r.Backends[p.ID] = p.Backends() // also when there are none: SetBackends may get some later
 		}
 	}
 	probe, hasMesh := probeAddress(snap.Mesh())

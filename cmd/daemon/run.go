@@ -162,6 +162,7 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 	life := d.serve(serving)
 	defer life.end()
 	if err := d.probe.try(ctx); err != nil {
+		d.stopAccepting() // no drain will
 		life.end()
 		return errors.Join(fmt.Errorf("the kernel programs are attached but do not capture: %w; %s; meshctl check", err, cmp.Or(d.others(), "no other tool is in the way")), d.withdraw())
 	}

@@ -23,6 +23,7 @@ type choice struct {
 	version  uint64
 	until    time.Time // when an ejection ends; zero: none does
 	rank     []rank    // of each endpoint
+	usable   int       // endpoints that are up
 	first    []int     // the endpoints of which a connection gets its first; empty: none
 	upTo     []uint64  // upTo[p] is the sum of the weights before and including first[p]
 	heaviest uint64    // the largest weight in first
@@ -73,12 +74,12 @@ func (g *Group) choose(now time.Time) *choice {
 		count[c.rank[i]]++
 	}
 	c.version = g.standing.version.Load()
-	usable := count[near] + count[far]
+	c.usable = count[near] + count[far]
 	last := near
 	switch {
 	case count[down] == len(g.endpoints):
 		return c
-	case 2*usable < len(g.endpoints):
+	case 2*c.usable < len(g.endpoints):
 		last = down
 	case count[near] == 0:
 		last = far
@@ -122,6 +123,9 @@ func (c *choice) at(r uint64) int {
 	p, _ := slices.BinarySearch(c.upTo, r+1)
 	return p
 }
+
+// HasUp says whether an endpoint is up. Who has somewhere else to go to goes there when none is.
+func (g *Group) HasUp() bool { return g.choice().usable > 0 }
 
 // Version returns a number that changes whenever the state of an endpoint has changed.
 func (g *Group) Version() uint64 { return g.choice().version }

@@ -21,6 +21,8 @@ type blocks struct {
 	Meshes    []*meshBlock     `hcl:"mesh,block"`
 	Hosts     []*hostBlock     `hcl:"host,block"`
 	Services  []*serviceBlock  `hcl:"service,block"`
+	Routers   []*routerBlock   `hcl:"router,block"`
+	Splitters []*splitterBlock `hcl:"splitter,block"`
 	Resolvers []*resolverBlock `hcl:"resolver,block"`
 }
 
@@ -84,6 +86,8 @@ func (b *blocks) add(o blocks) {
 	b.Meshes = append(b.Meshes, o.Meshes...)
 	b.Hosts = append(b.Hosts, o.Hosts...)
 	b.Services = append(b.Services, o.Services...)
+	b.Routers = append(b.Routers, o.Routers...)
+	b.Splitters = append(b.Splitters, o.Splitters...)
 	b.Resolvers = append(b.Resolvers, o.Resolvers...)
 }
 

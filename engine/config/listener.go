@@ -20,7 +20,7 @@ type listenerBlock struct {
 	Port      int       `hcl:"port"`
 	PortRange hcl.Range `hcl:"port,attr_value_range"`
 
-	// Protocol is "tcp": the bytes pass unread. Default: "tcp".
+	// Protocol is "tcp": the bytes pass unread; or "http": HTTP/1, whose requests are routed one by one. Default: "tcp".
 	Protocol      *string   `hcl:"protocol,optional"`
 	ProtocolRange hcl.Range `hcl:"protocol,attr_value_range"`
 
@@ -51,7 +51,7 @@ func (b *builder) listeners(s *serviceBlock) []mesh.Listener {
 			continue
 		}
 		names[l.Name] = l.Range
-		b.protocol(l.Protocol, l.ProtocolRange)
+		protocol := b.protocol(l.Protocol, l.ProtocolRange)
 		port, ok := b.port(l.PortRange, l.Port)
 		if at, twice := ports[l.Port]; ok && twice {
 			b.errorf(l.PortRange, "Port is given twice", "The service has port %d at %s already. Write another one, or remove the "+
@@ -59,21 +59,25 @@ func (b *builder) listeners(s *serviceBlock) []mesh.Listener {
 		} else {
 			ports[l.Port] = l.PortRange
 		}
-		built = append(built, mesh.Listener{Name: l.Name, Port: port, Protocol: mesh.TCP})
+		built = append(built, mesh.Listener{Name: l.Name, Port: port, Protocol: protocol})
 	}
 	slices.SortFunc(built, func(x, y mesh.Listener) int { return strings.Compare(x.Name, y.Name) })
 	return built
 }
 
-// protocol checks how the bytes of a port are to be read.
-func (b *builder) protocol(written *string, at hcl.Range) {
+// protocol returns how the bytes of a port are to be read.
+func (b *builder) protocol(written *string, at hcl.Range) mesh.Protocol {
 	protocol := valueOr(written, defaultProtocol)
-	if protocol == "udp" {
+	switch protocol {
+	case string(mesh.TCP), string(mesh.HTTP):
+		return mesh.Protocol(protocol)
+	case "udp":
 		b.errorf(at, "UDP is not proxied", "meshd proxies TCP only, and answers UDP only for DNS. Remove the port, and let its "+
 			"callers connect to its real address.")
-	} else if protocol != defaultProtocol {
-		b.errorf(at, "Unknown protocol", "There is no protocol %q. Write %q, or remove the argument.", protocol, defaultProtocol)
+	default:
+		b.errorf(at, "Unknown protocol", "There is no protocol %q. Write %s, or remove the argument.", protocol, alternatives([]string{string(mesh.TCP), string(mesh.HTTP)}))
 	}
+	return mesh.TCP
 }
 
 // listenerPorts returns the port of an endpoint at each listener of its service; nil when the service has none.

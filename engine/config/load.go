@@ -114,6 +114,8 @@ type builder struct {
 	domainName string         // of the mesh
 	virtual    []netip.Prefix // the mesh's valid virtual prefixes
 	hosts      map[string]*hostBlock
+	services   map[string]*serviceBlock  // also those that did not decode, as resolvers
+	resolvers  map[string]*resolverBlock // by service
 	addresses  map[netip.Addr]*hostBlock
 	ports      map[string]claim // by what an endpoint is reached at: address and port, or host name and port
 	names      map[string]claim // by host name that stands for a service
@@ -130,7 +132,8 @@ func (b *builder) build(hostname string) *Config {
 	node, named := b.node()
 	c := &Config{Node: node, Capture: b.capture(), DNS: b.dns(), Prometheus: b.prometheus()}
 	meshes := distinct(b, b.Meshes)
-	hosts, services, resolvers := distinct(b, b.Hosts), distinct(b, b.Services), distinct(b, b.Resolvers)
+	hosts, services := distinct(b, b.Hosts), distinct(b, b.Services)
+	routers, splitters, resolvers := distinct(b, b.Routers), distinct(b, b.Splitters), distinct(b, b.Resolvers)
 	if len(b.Meshes) == 0 {
 		b.needMesh()
 		return c
@@ -139,10 +142,25 @@ func (b *builder) build(hostname string) *Config {
 		c.Catalog.Mesh = b.mesh(meshes[0])
 	}
 	c.Catalog.Hosts = b.buildHosts(hosts)
+	b.indexServices()
 	c.Catalog.Services = b.buildServices(services, c.Catalog.Mesh)
-	b.resolve(resolvers, &c.Catalog)
+	b.balance(resolvers, &c.Catalog)
+	c.Catalog.Routers = b.buildRouters(routers)
+	c.Catalog.Splitters = b.buildSplitters(splitters)
+	c.Catalog.Resolvers = b.buildResolvers(resolvers, &c.Catalog)
 	c.Host = b.thisHost(&c.Catalog, node.Name, named, hostname)
 	return c
+}
+
+// indexServices collects the services and resolvers that are declared, right or wrong.
+func (b *builder) indexServices() {
+	b.services, b.resolvers = make(map[string]*serviceBlock), make(map[string]*resolverBlock)
+	for _, s := range b.Services {
+		b.services[s.Name] = s
+	}
+	for _, r := range b.Resolvers {
+		b.resolvers[r.Service] = r
+	}
 }
 
 // needMesh reports the first block that makes no sense without a mesh.
@@ -157,11 +175,17 @@ func (b *builder) needMesh() {
 	for _, s := range b.Services {
 		orphans = append(orphans, s)
 	}
+	for _, r := range b.Routers {
+		orphans = append(orphans, r)
+	}
+	for _, s := range b.Splitters {
+		orphans = append(orphans, s)
+	}
 	for _, r := range b.Resolvers {
 		orphans = append(orphans, r)
 	}
 	if len(orphans) > 0 {
-		b.errorf(orphans[0].defined(), "No mesh block", "Hosts, services and resolvers belong to a mesh. Add "+
+		b.errorf(orphans[0].defined(), "No mesh block", "Hosts, services and what routes to them belong to a mesh. Add "+
 			"mesh \"NAME\" {}, with the same name in the files of every host.")
 	}
 }

@@ -2,19 +2,39 @@ package config
 
 import (
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/subset"
 )
 
-// resolverBlock says how an endpoint of a service is chosen: resolver "billing" {}.
+// resolverBlock says which endpoints stand for a service, and how one of them is chosen: resolver "billing" {}.
 type resolverBlock struct {
 	// Service is the name of the service.
 	Service      string    `hcl:"service,label"`
 	ServiceRange hcl.Range `hcl:"service,label_range"`
 
+	// DefaultSubset is the subset for requests that name none. Default: all endpoints.
+	DefaultSubset      *string   `hcl:"default_subset,optional"`
+	DefaultSubsetRange hcl.Range `hcl:"default_subset,attr_value_range"`
+
+	// ConnectTimeout is the time for one connection to an endpoint, "10ms" to "60s"; then the next one is tried. Default: the
+	// same time as for other services.
+	ConnectTimeout      *string   `hcl:"connect_timeout,optional"`
+	ConnectTimeoutRange hcl.Range `hcl:"connect_timeout,attr_value_range"`
+
 	LoadBalancer *loadBalancerBlock `hcl:"load_balancer,block"`
+
+	Subsets []*subsetBlock `hcl:"subset,block"`
+
+	Redirect *targetBlock `hcl:"redirect,block"`
+
+	// Failovers say who stands in while no endpoint is up.
+	Failovers []*failoverBlock `hcl:"failover,block"`
 
 	Range hcl.Range `hcl:",def_range"`
 }
@@ -27,27 +47,185 @@ type loadBalancerBlock struct {
 	PolicyRange hcl.Range `hcl:"policy,attr_value_range"`
 }
 
-const defaultBalancing = mesh.LeastRequest
+// subsetBlock is those endpoints of the service that a filter selects: subset "v2" {}.
+type subsetBlock struct {
+	// Name is what destinations, splits, redirects and failovers call it.
+	Name      string    `hcl:"name,label"`
+	NameRange hcl.Range `hcl:"name,label_range"`
+
+	// Filter is an expression over what Consul calls the instance, such as "Service.Meta.version == v2" or
+	// "blue in Service.Tags", with and, or, not, ==, !=, in, not in, contains, matches, is empty. It can ask for
+	// Service.Meta.NAME, Service.Tags, Service.Service, Service.Address, Service.Port, Service.Weights.Passing,
+	// Service.Locality.Zone, Node.Node, Node.Address and Node.Datacenter. Default: "", all endpoints.
+	Filter      *string   `hcl:"filter,optional"`
+	FilterRange hcl.Range `hcl:"filter,attr_value_range"`
+
+	Range hcl.Range `hcl:",def_range"`
+}
+
+// targetBlock is a service, or a subset of it, in the place of another: redirect {} for always, target {} of a failover.
+type targetBlock struct {
+	// Service is the name of the service. Default: the resolver's own.
+	Service      *string   `hcl:"service,optional"`
+	ServiceRange hcl.Range `hcl:"service,attr_value_range"`
+
+	// Subset is the name of a subset in the service's resolver. Default: what that resolver says.
+	Subset      *string   `hcl:"subset,optional"`
+	SubsetRange hcl.Range `hcl:"subset,attr_value_range"`
+
+	Range hcl.Range `hcl:",def_range"`
+}
+
+// failoverBlock is who stands in while no endpoint of a subset is up, the first target before the next: failover "v2" {}.
+// failover "*" is for every subset without one of its own, and for the service as a whole.
+type failoverBlock struct {
+	// Subset is the name of the subset, or "*".
+	Subset      string    `hcl:"subset,label"`
+	SubsetRange hcl.Range `hcl:"subset,label_range"`
+
+	Targets []*targetBlock `hcl:"target,block"`
+
+	Range hcl.Range `hcl:",def_range"`
+}
+
+const (
+	defaultBalancing  = mesh.LeastRequest
+	minConnectTimeout = 10 * time.Millisecond
+	maxConnectTimeout = time.Minute
+)
 
 func (r *resolverBlock) title() string      { return fmt.Sprintf("resolver %q", r.Service) }
 func (r *resolverBlock) defined() hcl.Range { return r.Range }
 
-// resolve puts what the resolvers say into their services.
-func (b *builder) resolve(all []*resolverBlock, c *mesh.Catalog) {
-	declared := make(map[string]*serviceBlock)
-	for _, s := range b.Services {
-		declared[s.Name] = s
-	}
+// balance puts the load balancers into their services.
+func (b *builder) balance(all []*resolverBlock, c *mesh.Catalog) {
 	for _, r := range all {
 		lb := valueOr(r.LoadBalancer, loadBalancerBlock{})
 		policy := valueOr(lb.Policy, string(defaultBalancing))
 		b.oneOf(lb.PolicyRange, "load balancer policy", policy, string(mesh.RoundRobin), string(mesh.LeastRequest), string(mesh.Random))
-		if declared[r.Service] == nil && !b.incomplete {
+		if b.services[r.Service] == nil && !b.incomplete {
 			b.errorf(r.ServiceRange, "Unknown service", "There is no service %q.%s Add service %q {}, or remove the resolver.",
-				r.Service, didYouMean(r.Service, declared), r.Service)
+				r.Service, didYouMean(r.Service, b.services), r.Service)
 		}
 		if s, found := c.Service(r.Service); found {
 			s.Balancing = mesh.Balancing(policy)
 		}
 	}
+}
+
+// buildResolvers returns the resolvers that say more than a load balancer, sorted by service.
+func (b *builder) buildResolvers(all []*resolverBlock, c *mesh.Catalog) []mesh.Resolver {
+	var built []mesh.Resolver
+	redirects := make(map[string][]step)
+	for _, r := range all {
+		if r.onlyBalances() {
+			continue
+		}
+		if s := b.services[r.Service]; s != nil && !b.broken[s.Range] && !s.speaksHTTP() {
+			b.errorf(r.Range, "Resolver of a tcp service", "For a tcp service a resolver has only a load_balancer. Write protocol = \"http\" in "+
+				"%s at %s, if that is what it speaks, or remove the rest.", s.title(), place(s.Range))
+		}
+		resolver := mesh.Resolver{Service: r.Service, DefaultSubset: valueOr(r.DefaultSubset, ""), At: placeOf(r.Range)}
+		resolver.Subsets = b.subsets(r, c)
+		if r.DefaultSubset != nil {
+			b.subset(r.DefaultSubsetRange, mesh.Target{Service: r.Service, Subset: *r.DefaultSubset})
+		}
+		if r.ConnectTimeout != nil {
+			resolver.ConnectTimeout = b.duration(r.ConnectTimeoutRange, "connect_timeout", *r.ConnectTimeout, minConnectTimeout, maxConnectTimeout)
+		}
+		if r.Redirect != nil {
+			resolver.Redirect = b.resolverRedirect(r)
+			redirects[r.Service] = []step{{resolver.Redirect.Service, r.Redirect.Range}}
+		}
+		resolver.Failover = b.failovers(r)
+		built = append(built, resolver)
+	}
+	b.cycles("Redirects in a circle", redirects)
+	slices.SortFunc(built, func(x, y mesh.Resolver) int { return strings.Compare(x.Service, y.Service) })
+	return built
+}
+
+func (r *resolverBlock) onlyBalances() bool {
+	return r.DefaultSubset == nil && r.ConnectTimeout == nil && len(r.Subsets) == 0 && r.Redirect == nil && len(r.Failovers) == 0
+}
+
+// subsets returns the subsets sorted by name.
+func (b *builder) subsets(r *resolverBlock, c *mesh.Catalog) []mesh.Subset {
+	first := make(map[string]hcl.Range)
+	var built []mesh.Subset
+	for _, s := range r.Subsets {
+		b.label(s.NameRange, "subset name", s.Name)
+		if at, twice := first[s.Name]; twice {
+			b.errorf(s.Range, "Subset is given twice", "The resolver has a subset %q at %s already. Choose another name, or remove one of "+
+				"the two.", s.Name, place(at))
+			continue
+		}
+		first[s.Name] = s.Range
+		x := mesh.Subset{Name: s.Name, Filter: valueOr(s.Filter, ""), At: placeOf(s.Range)}
+		filter, err := subset.Parse(x.Filter)
+		if err != nil {
+			b.errorf(s.FilterRange, "Invalid filter", "%s. Write one such as \"Service.Meta.version == v2\" or \"blue in Service.Tags\".",
+				firstLine(err))
+		} else if svc, found := c.Service(r.Service); found && len(svc.Endpoints) > 0 {
+			selects := func(e mesh.Endpoint) bool { return filter.Selects(c.Mesh.Datacenter, svc.Name, e) }
+			if !slices.ContainsFunc(svc.Endpoints, selects) {
+				b.warnf(s.Range, "Subset without an endpoint", "Its filter selects none of the service's endpoints, so that requests to it are "+
+					"answered with 503. Compare it with the tags and meta of the endpoint blocks.")
+			}
+		}
+		built = append(built, x)
+	}
+	slices.SortFunc(built, func(x, y mesh.Subset) int { return strings.Compare(x.Name, y.Name) })
+	return built
+}
+
+// firstLine returns the beginning of an error that may list what a parser would have accepted.
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+func (b *builder) resolverRedirect(r *resolverBlock) *mesh.Target {
+	x := r.Redirect
+	if x.Service == nil {
+		b.errorf(x.Range, "Redirect to the service itself", "Write the service that stands for it, such as service = \"…\". To choose a "+
+			"subset of its own, write default_subset.")
+	}
+	target, _ := b.target(targetRef{r.Service, x.Range, x.Service, x.ServiceRange, x.Subset, x.SubsetRange, false})
+	if r.DefaultSubset != nil || r.ConnectTimeout != nil || len(r.Subsets) > 0 || len(r.Failovers) > 0 {
+		b.errorf(x.Range, "Redirect beside subsets", "Another service stands for this one, and the rest of the resolver has no effect. Move "+
+			"it to resolver %q {}, or remove one of the two.", target.Service)
+	}
+	return &target
+}
+
+// failovers returns the failovers sorted by subset.
+func (b *builder) failovers(r *resolverBlock) []mesh.Failover {
+	first := make(map[string]hcl.Range)
+	var built []mesh.Failover
+	for _, f := range r.Failovers {
+		if at, twice := first[f.Subset]; twice {
+			b.errorf(f.Range, "Failover is given twice", "The resolver has a failover %q at %s already. Put the targets of both into one.",
+				f.Subset, place(at))
+			continue
+		}
+		first[f.Subset] = f.Range
+		if f.Subset != mesh.AnySubset {
+			b.subset(f.SubsetRange, mesh.Target{Service: r.Service, Subset: f.Subset})
+		}
+		x := mesh.Failover{Subset: f.Subset}
+		for _, t := range f.Targets {
+			target, _ := b.target(targetRef{r.Service, t.Range, t.Service, t.ServiceRange, t.Subset, t.SubsetRange, false})
+			if target.Service == r.Service && (target.Subset == f.Subset || target.Subset == "" && f.Subset == mesh.AnySubset) {
+				b.errorf(t.Range, "Failover to itself", "When none of its endpoints is up, none is. Write another service or subset.")
+			}
+			x.Targets = append(x.Targets, target)
+		}
+		if len(f.Targets) == 0 {
+			b.errorf(f.Range, "Failover to nobody", "Add target { service = \"…\" }, or remove the block.")
+		}
+		built = append(built, x)
+	}
+	slices.SortFunc(built, func(x, y mesh.Failover) int { return strings.Compare(x.Subset, y.Subset) })
+	return built
 }

@@ -21,7 +21,7 @@ type serviceBlock struct {
 	Port      *int      `hcl:"port,optional"`
 	PortRange hcl.Range `hcl:"port,attr_value_range"`
 
-	// Protocol is "tcp": the bytes pass unread. Default: "tcp".
+	// Protocol is "tcp": the bytes pass unread; or "http": HTTP/1, whose requests are routed one by one. Default: "tcp".
 	Protocol      *string   `hcl:"protocol,optional"`
 	ProtocolRange hcl.Range `hcl:"protocol,attr_value_range"`
 
@@ -89,15 +89,23 @@ func (b *builder) buildServices(all []*serviceBlock, m mesh.Mesh) []mesh.Service
 	return services
 }
 
+// leadsElsewhere says whether requests to a service can go to endpoints that are not its own.
+func (b *builder) leadsElsewhere(service string) bool {
+	r := b.resolvers[service]
+	return r != nil && (r.Redirect != nil || len(r.Failovers) > 0) ||
+		slices.ContainsFunc(b.Routers, func(r *routerBlock) bool { return r.Service == service }) ||
+		slices.ContainsFunc(b.Splitters, func(s *splitterBlock) bool { return s.Service == service })
+}
+
 func (b *builder) service(s *serviceBlock) mesh.Service {
 	if b.label(s.NameRange, "service name", s.Name) && strings.HasPrefix(s.Name, hostIdentity) {
 		b.errorf(s.NameRange, "Reserved service name", "Names that begin with %q are the identities of hosts. Choose another "+
 			"one, such as %q.", hostIdentity, strings.TrimPrefix(s.Name, hostIdentity)+"-host")
 	}
-	built := mesh.Service{Name: s.Name, Protocol: mesh.TCP, Balancing: defaultBalancing}
+	built := mesh.Service{Name: s.Name, Protocol: b.protocol(s.Protocol, s.ProtocolRange), Balancing: defaultBalancing}
 	if s.Port != nil {
 		built.Port, _ = b.port(s.PortRange, *s.Port)
-		if len(s.Endpoints) == 0 {
+		if len(s.Endpoints) == 0 && !b.leadsElsewhere(s.Name) {
 			b.warnf(s.Range, "Service without an endpoint", "Its name is answered, and every connection to it is refused. Add "+
 				"an endpoint block with host = \"…\" or address = \"…\", or remove the port if the service only calls others.")
 		}
@@ -105,7 +113,6 @@ func (b *builder) service(s *serviceBlock) mesh.Service {
 		b.errorf(s.Range, "Service without a port", "A service with endpoints has callers. Write the port that they connect "+
 			"to, such as port = 80.")
 	}
-	b.protocol(s.Protocol, s.ProtocolRange)
 	built.Listeners = b.listeners(s)
 	built.Hostnames = b.hostnames(s)
 	built.Check = b.check(s)

@@ -25,11 +25,14 @@ type Host struct {
 
 // Catalog is everything that discovery knows of a mesh: the input of a snapshot.
 //
-// Hosts and Services are sorted by name and names are unique.
+// Hosts and Services are sorted by name, and Routers, Splitters and Resolvers by service; names are unique.
 type Catalog struct {
-	Mesh     Mesh
-	Hosts    []Host
-	Services []Service
+	Mesh      Mesh
+	Hosts     []Host
+	Services  []Service
+	Routers   []Router
+	Splitters []Splitter
+	Resolvers []Resolver // of those that say more than a load balancer
 }
 
 // Host returns the host of that name.
@@ -48,4 +51,28 @@ func (c *Catalog) Service(name string) (*Service, bool) {
 		return nil, false
 	}
 	return &c.Services[i], true
+}
+
+// Router returns the router of a service.
+func (c *Catalog) Router(service string) (*Router, bool) {
+	return find(c.Routers, service, func(r *Router) string { return r.Service })
+}
+
+// Splitter returns the splitter of a service.
+func (c *Catalog) Splitter(service string) (*Splitter, bool) {
+	return find(c.Splitters, service, func(s *Splitter) string { return s.Service })
+}
+
+// Resolver returns the resolver of a service.
+func (c *Catalog) Resolver(service string) (*Resolver, bool) {
+	return find(c.Resolvers, service, func(r *Resolver) string { return r.Service })
+}
+
+// find returns the element of that name in a slice that is sorted by it.
+func find[T any](all []T, name string, nameOf func(*T) string) (*T, bool) {
+	i, found := slices.BinarySearchFunc(all, name, func(x T, n string) int { return strings.Compare(nameOf(&x), n) })
+	if !found {
+		return nil, false
+	}
+	return &all[i], true
 }

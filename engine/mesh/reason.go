@@ -14,6 +14,8 @@ const (
 	ReasonOverload      Reason = "overload"       // its caller holds more than it leaves to all others, or this host has no more to give
 	ReasonNotInMesh     Reason = "not-in-mesh"    // captured for a service that has left the mesh since
 	ReasonShutdown      Reason = "shutdown"       // meshd stopped and the drain time was over
+	ReasonBadRequest    Reason = "bad-request"    // what the application sent is not HTTP, or could be read in two ways
+	ReasonBadAnswer     Reason = "bad-answer"     // what the endpoint sent is not HTTP, or could be read in two ways
 	ReasonInternal      Reason = "internal"       // a fault of meshd; the log has it
 )
 
@@ -21,6 +23,7 @@ const (
 func Reasons() []Reason {
 	return []Reason{
 		ReasonDone, ReasonClientReset, ReasonEndpointReset, ReasonNoEndpoint, ReasonConnectFailed,
-		ReasonFlowUnknown, ReasonOverload, ReasonNotInMesh, ReasonShutdown, ReasonInternal,
+		ReasonFlowUnknown, ReasonOverload, ReasonNotInMesh, ReasonShutdown, ReasonBadRequest, ReasonBadAnswer,
+		ReasonInternal,
 	}
 }

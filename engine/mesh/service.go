@@ -11,8 +11,11 @@ import (
 // Protocol says how the bytes of a service are read.
 type Protocol string
 
-// TCP passes bytes unread; it is the only protocol that is built so far.
-const TCP Protocol = "tcp"
+// The protocols.
+const (
+	TCP  Protocol = "tcp"  // bytes pass unread
+	HTTP Protocol = "http" // HTTP/1: requests are routed one by one
+)
 
 // Balancing is the way in which one endpoint of several is chosen, in Envoy's and Consul's words.
 type Balancing string

@@ -2,6 +2,8 @@ package observe
 
 import (
 	"maps"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,10 @@ type Connections struct {
 	sent, received prometheus.Counter
 	connectFailed  prometheus.Counter
 	duration       prometheus.Observer
+
+	requests    func(code, reason string) prometheus.Counter
+	ofCode      [600]atomic.Pointer[prometheus.Counter] // of requests that were answered in order
+	requestTime func() prometheus.Observer              // made with the first request: most pairs have none
 }
 
 // Connections returns the counters of the connections from source to destination; an empty name is shown as
@@ -86,6 +92,10 @@ func (m *Metrics) newConnections(p pair) *Connections {
 		connectFailed: m.connectFailures.WithLabelValues(p.destination),
 		duration:      m.duration.WithLabelValues(p.destination),
 	}
+	c.requests = func(code, reason string) prometheus.Counter {
+		return m.requests.WithLabelValues(p.source, p.destination, code, reason)
+	}
+	c.requestTime = sync.OnceValue(func() prometheus.Observer { return m.requestDuration.WithLabelValues(p.destination) })
 	for _, reason := range mesh.Reasons() {
 		c.closed[reason] = m.closed.WithLabelValues(p.source, p.destination, string(reason))
 	}
@@ -120,6 +130,23 @@ func (c *Connections) Received(n int) { c.received.Add(float64(n)) }
 // ConnectFailed counts a connect to one endpoint of the destination that failed.
 func (c *Connections) ConnectFailed() { c.connectFailed.Inc() }
 
+// Request counts a request that was answered after d, by the endpoint when the reason is done, else by meshd. It allocates
+// only the first time for each code.
+func (c *Connections) Request(code int, reason mesh.Reason, d time.Duration) {
+	c.requestTime().Observe(d.Seconds())
+	if reason != mesh.ReasonDone || code < 0 || code >= len(c.ofCode) {
+		c.requests(strconv.Itoa(code), string(reason)).Inc()
+		return
+	}
+	counter := c.ofCode[code].Load()
+	if counter == nil {
+		made := c.requests(strconv.Itoa(code), string(reason))
+		counter = &made
+		c.ofCode[code].Store(counter)
+	}
+	(*counter).Inc()
+}
+
 // Forget drops the series of destinations that kept does not want, unless a connection to them is open.
 //
 // A connection that begins while its destination is dropped may count into series that nobody sees any more.
@@ -147,6 +174,7 @@ func (m *Metrics) Forget(kept func(destination string) bool) {
 		if !used {
 			m.connectFailures.DeleteLabelValues(destination)
 			m.duration.DeleteLabelValues(destination)
+			m.requestDuration.DeleteLabelValues(destination)
 		}
 	}
 }
@@ -154,6 +182,7 @@ func (m *Metrics) Forget(kept func(destination string) bool) {
 func (m *Metrics) deletePair(p pair) {
 	m.opened.DeleteLabelValues(p.source, p.destination)
 	m.open.DeleteLabelValues(p.source, p.destination)
+	m.requests.DeletePartialMatch(prometheus.Labels{"source": p.source, "destination": p.destination})
 	for _, direction := range []string{"sent", "received"} {
 		m.bytes.DeleteLabelValues(p.source, p.destination, direction)
 	}

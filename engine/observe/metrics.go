@@ -14,6 +14,9 @@ const namespace = "meshd"
 // durationBuckets, in seconds, span a refused request and a connection pool that lives for a day.
 var durationBuckets = []float64{0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 86400}
 
+// requestBuckets, in seconds, span a cached page and a long poll.
+var requestBuckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60}
+
 // Build says which meshd is running.
 type Build struct {
 	Version   string
@@ -31,6 +34,8 @@ type Metrics struct {
 	bytes           *prometheus.CounterVec
 	connectFailures *prometheus.CounterVec
 	duration        *prometheus.HistogramVec
+	requests        *prometheus.CounterVec
+	requestDuration *prometheus.HistogramVec
 
 	dnsQueries       *prometheus.CounterVec
 	reloads          *prometheus.CounterVec
@@ -74,6 +79,12 @@ func newMetrics(build Build) *Metrics {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace,
 			Name: "connection_duration_seconds", Help: "How long connections lived.",
 			Buckets: durationBuckets}, []string{"destination"}),
+		requests: counters("requests_total",
+			"HTTP requests that were answered: by the endpoint when the reason is done, else by meshd.",
+			"source", "destination", "code", "reason"),
+		requestDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace,
+			Name: "request_duration_seconds", Help: "How long it took from the head of a request to the end of its answer.",
+			Buckets: requestBuckets}, []string{"destination"}),
 		dnsQueries: counters("dns_queries_total",
 			"DNS queries, by what became of them.", "result"),
 		reloads: counters("config_reloads_total",
@@ -99,7 +110,7 @@ func newMetrics(build Build) *Metrics {
 	for _, result := range []string{"ok", "error"} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.registry.MustRegister(info, m.opened, m.closed, m.open, m.bytes, m.connectFailures, m.duration,
+	m.registry.MustRegister(info, m.opened, m.closed, m.open, m.bytes, m.connectFailures, m.duration, m.requests, m.requestDuration,
 		m.dnsQueries, m.reloads, m.reloadSuccess, m.reloadSuccessAt, m.snapshotVersion, m.kernelRepairs)
 	return m
 }

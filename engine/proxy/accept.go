@@ -94,7 +94,7 @@ func (l *loop) accept(from *listener) {
 			l.place(fd, client, from)
 			continue
 		}
-		l.out.release()
+		l.release()
 		switch {
 		case errors.Is(err, unix.EAGAIN):
 			return

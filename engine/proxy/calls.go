@@ -85,6 +85,13 @@ func connect(fd int, to netip.AddrPort) error {
 	return err
 }
 
+// hasInput says whether something has come that nobody has read, the end of the stream and an error included.
+func hasInput(fd int) bool {
+	var b byte
+	_, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno != unix.EAGAIN
+}
+
 // shutdown ends the stream to the peer.
 func shutdown(fd int) error {
 	_, _, errno := syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)

@@ -36,6 +36,8 @@ type conn struct {
 	only   *balance.Endpoint // the endpoint that was dialled by its own address
 	pair   *observe.Connections
 
+	http *exchange // nil: the bytes pass unread
+
 	client, server   side
 	upload, download direction
 	firstBroken      *side
@@ -105,6 +107,11 @@ func (c *conn) begin(at netip.AddrPort) {
 	c.loop.add(c)
 	if err := c.loop.watchSide(c, &c.client); err != nil {
 		c.end(mesh.ReasonInternal, err)
+		return
+	}
+	if c.port.Protocol == mesh.HTTP {
+		c.http = &exchange{conn: c}
+		c.stage.Store(open)
 		return
 	}
 	c.dial(nil)
@@ -184,9 +191,11 @@ func (c *conn) next() *balance.Endpoint {
 	return c.only
 }
 
-// isLack says whether a connect failed for something that this host lacks, of which an endpoint is not to blame.
+// isLack says whether a connect failed for something that this host lacks, of which an endpoint is not to blame. ENOSPC is
+// what epoll says at fs.epoll.max_user_watches.
 func isLack(err error) bool {
-	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOBUFS) || errors.Is(err, unix.ENOMEM)
+	return errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) || errors.Is(err, unix.ENOBUFS) ||
+		errors.Is(err, unix.ENOMEM) || errors.Is(err, unix.ENOSPC)
 }
 
 // failed counts a connect to the current endpoint that failed, and closes its socket.
@@ -209,6 +218,10 @@ func (c *conn) closeServer() {
 // notConnected goes on to the next endpoint, if there is one.
 func (c *conn) notConnected(err error) {
 	defer c.contain()
+	if c.http != nil {
+		c.http.notConnected(err)
+		return
+	}
 	err = fmt.Errorf("connect to %s: %w", c.endpoint.Load().Address, err)
 	c.leave()
 	c.failed(err)
@@ -227,10 +240,19 @@ func (c *conn) happened(which int32, events uint32) {
 		c.whileConnecting(s, events)
 		return
 	}
+	c.about(s, events)
+}
+
+// about works on what an event says of a side, which has noted it.
+func (c *conn) about(s *side, events uint32) {
+	defer c.contain()
 	if events&unix.EPOLLERR != 0 {
 		if err := socketError(s.fd); err != nil {
 			c.broke(s, err)
 		}
+	}
+	if c.http != nil && c.http.about(s) {
+		return
 	}
 	c.move()
 }
@@ -264,6 +286,10 @@ func (c *conn) goOn() {
 
 // move passes on what can be passed on, and sees what has become of the connection then.
 func (c *conn) move() {
+	if c.http != nil && c.http.stage != forBytes {
+		c.http.move()
+		return
+	}
 	more := c.upload.pump()
 	more = c.download.pump() || more
 	switch {
@@ -296,7 +322,7 @@ const lastWords = 10 * time.Second
 // partWhenSaid ends a connection of which a side is broken, once everything that this side has said is passed on.
 func (c *conn) partWhenSaid() {
 	words := &c.upload
-	if c.firstBroken == &c.server {
+	if c.firstBroken == c.download.src {
 		words = &c.download
 	}
 	switch more := words.pump(); {
@@ -312,12 +338,16 @@ func (c *conn) partWhenSaid() {
 // part ends a connection of which a side is broken.
 func (c *conn) part() {
 	defer c.contain()
+	if c.http != nil && c.http.stage == forEnd {
+		c.end(c.http.why, nil)
+		return
+	}
 	c.end(c.firstBroken.reset, c.firstBroken.broken)
 }
 
 // tend looks after a connection that may be old.
 func (c *conn) tend(now time.Time) {
-	if c.kept || c.stage.Load() == connecting || now.Sub(c.start) < keepAliveAfter {
+	if c.kept || c.server.fd < 0 || c.stage.Load() == connecting || now.Sub(c.start) < keepAliveAfter {
 		return
 	}
 	c.kept = true
@@ -334,7 +364,7 @@ func (c *conn) end(reason mesh.Reason, err error) {
 		return
 	}
 	c.ended = true
-	c.loop.load.Add(-1)
+	defer c.letGo() // also when what follows panics: a drain waits for it without patience
 	c.leave()
 	c.loop.remove(c)
 	c.upload.drop()
@@ -344,6 +374,9 @@ func (c *conn) end(reason mesh.Reason, err error) {
 		closing = closeInOrder // both sides have said all
 	}
 	closing(c.client.fd)
+	if c.http != nil {
+		c.http.close(reason)
+	}
 	if c.server.fd >= 0 {
 		closing(c.server.fd)
 		c.judge(c.endpoint.Load(), reason)
@@ -352,6 +385,11 @@ func (c *conn) end(reason mesh.Reason, err error) {
 		c.out.shares.give(c.caller.Unit)
 	}
 	c.record(reason, err)
+}
+
+// letGo gives back what counts the connection.
+func (c *conn) letGo() {
+	c.loop.load.Add(-1)
 	c.loop.release()
 	if c.held {
 		c.out.drain.Release()

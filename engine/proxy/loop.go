@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/meshd/meshd/engine/http1"
 )
 
 const (
@@ -38,8 +40,14 @@ type loop struct {
 	ready     []*conn // have more to do, of which no event will tell
 	dialing   timeouts
 	parting   timeouts
+	slow      timeouts // clients that have begun a request
 	nextTend  time.Time
 	yielded   time.Time
+
+	head    http1.Head // of the message that is worked on
+	routing routing
+	buffers [][]byte                    // that nobody uses
+	idle    map[upstreamKey][]*upstream // the last one is the one that was used last
 
 	all  []*loop      // this one too
 	load atomic.Int32 // connections that are here or on their way
@@ -55,6 +63,7 @@ type loop struct {
 // the connection that had it before.
 type slot struct {
 	conn       *conn
+	upstream   *upstream
 	generation int32
 }
 
@@ -72,7 +81,7 @@ const (
 
 func newLoop(out *Outbound) (*loop, error) {
 	l := &loop{out: out, scratch: make([]byte, scratchSize)}
-	l.dialing.after, l.parting.after = out.connectTimeout, lastWords
+	l.dialing.after, l.parting.after, l.slow.after = out.connectTimeout, lastWords, headTimeout
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make event loop: %w", err)
@@ -130,6 +139,7 @@ func (l *loop) run() {
 	runtime.LockOSThread() // which the kernel keeps near its processor, and the scheduler has no say in
 	defer runtime.UnlockOSThread()
 	defer l.close()
+	defer func() { l.closeIdle(l.now.Add(time.Hour)) }()
 	events := make([]unix.EpollEvent, batch)
 	for !l.ended {
 		n, err := l.wait(events)
@@ -165,6 +175,7 @@ func (l *loop) patience() int {
 	}
 	until := l.dialing.next()
 	until = earlier(until, l.parting.next())
+	until = earlier(until, l.slow.next())
 	until = earlier(until, l.nextTend)
 	for _, from := range l.listeners {
 		if from != nil {
@@ -203,8 +214,12 @@ func (l *loop) dispatch(event *unix.EpollEvent) {
 			l.accept(l.listeners[i])
 		}
 	default:
-		if s := l.slots[event.Fd>>1]; s.conn != nil && s.generation == event.Pad {
+		switch s := l.slots[event.Fd>>1]; {
+		case s.generation != event.Pad:
+		case s.conn != nil:
 			s.conn.happened(event.Fd&1, event.Events)
+		case s.upstream != nil:
+			s.upstream.happened(event.Events)
 		}
 	}
 }
@@ -247,6 +262,9 @@ func (l *loop) expire() {
 	for c := l.parting.expired(l.now); c != nil; c = l.parting.expired(l.now) {
 		c.part()
 	}
+	for c := l.slow.expired(l.now); c != nil; c = l.slow.expired(l.now) {
+		c.http.tooSlow()
+	}
 	for _, from := range l.listeners {
 		if from != nil && !from.resume.IsZero() && !l.now.Before(from.resume) {
 			l.resume(from)
@@ -266,6 +284,10 @@ func (l *loop) tend() {
 			c.tend(l.now)
 		}
 	}
+	l.closeIdle(l.now.Add(-upstreamIdle))
+	if len(l.idle) > 0 {
+		l.nextTend = l.now.Add(tendInterval)
+	}
 }
 
 // release gives the place of a connection back, and has those accept again who have found none.
@@ -280,33 +302,42 @@ func (l *loop) release() {
 
 // add gives the connection its slot, and a place among those that Connections shows.
 func (l *loop) add(c *conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := len(l.free); n > 0 {
-		c.slot, l.free = l.free[n-1], l.free[:n-1]
-	} else {
-		c.slot = int32(len(l.slots))
-		l.slots = append(l.slots, slot{})
-	}
-	l.slots[c.slot].conn = c
+	c.slot = l.take(slot{conn: c})
 	c.listed = true
-	if l.nextTend.IsZero() {
-		l.nextTend = l.now.Add(tendInterval)
+}
+
+// remove takes the slot away again.
+func (l *loop) remove(c *conn) {
+	if c.listed {
+		c.listed = false
+		l.giveBack(c.slot)
 	}
 }
 
-// remove takes the slot away again. Events that are still about it are not of anybody.
-func (l *loop) remove(c *conn) {
-	if !c.listed {
-		return
+// take returns the number of a slot for what it is to hold.
+func (l *loop) take(what slot) (number int32) {
+	if l.nextTend.IsZero() {
+		l.nextTend = l.now.Add(tendInterval)
 	}
-	c.listed = false
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	s := &l.slots[c.slot]
-	s.conn = nil
-	s.generation++
-	l.free = append(l.free, c.slot)
+	if n := len(l.free); n > 0 {
+		number, l.free = l.free[n-1], l.free[:n-1]
+	} else {
+		number = int32(len(l.slots))
+		l.slots = append(l.slots, slot{})
+	}
+	what.generation = l.slots[number].generation
+	l.slots[number] = what
+	return number
+}
+
+// giveBack empties a slot. Events that are still about it are not of anybody.
+func (l *loop) giveBack(number int32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slots[number] = slot{generation: l.slots[number].generation + 1}
+	l.free = append(l.free, number)
 }
 
 // conns returns the connections that the loop has. It may be called by anybody.

@@ -172,7 +172,7 @@ func (o *Outbound) start() ([]*loop, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if len(o.loops) == 0 {
-		for range runtime.NumCPU() {
+		for range min(runtime.NumCPU(), runtime.GOMAXPROCS(0)) {
 			l, err := newLoop(o)
 			if err != nil {
 				for _, l := range o.loops {
@@ -231,12 +231,13 @@ func (o *Outbound) leastLoaded(mine *loop) *loop {
 
 // reserve takes a place for one more connection; false when there is none.
 func (o *Outbound) reserve() bool {
-	if o.held.Add(1) <= o.limit {
-		return true
+	for o.held.Add(1) > o.limit {
+		o.starved.Store(true)
+		if o.held.Add(-1) >= o.limit {
+			return false // who gives one back from now on sees starved
+		}
 	}
-	o.held.Add(-1)
-	o.starved.Store(true)
-	return false
+	return true
 }
 
 // release gives a place back.

@@ -283,6 +283,7 @@ func TestAcceptSurvivesLackOfDescriptors(t *testing.T) {
 	defer l.Close()
 	r.at = l.Addr().(*net.TCPAddr).AddrPort()
 	client := r.dial(virtual)
+	r.eventually("there are loops", func() bool { return len(r.current()) > 0 }) // which take descriptors
 
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {

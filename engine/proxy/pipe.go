@@ -70,23 +70,24 @@ func (p *pipe) close() {
 }
 
 // movePipe is moveBuffer by way of a pipe.
-func (d *direction) movePipe() {
+func (d *direction) movePipe() int {
 	if d.pipe = newPipe(); d.pipe == nil {
 		d.long, d.moved = false, 0 // buffers do as well, only slower
-		return
+		return 0
 	}
 	n, err := splice(d.src.fd, d.pipe.w, pipeSize)
 	if n == 0 {
 		d.pipe.release()
 		d.pipe = nil
 		d.emptyHanded(err)
-		return
+		return 0
 	}
 	if n <= smallRead {
 		d.long, d.moved = false, 0
 	}
 	d.left = n
 	d.empty()
+	return n
 }
 
 // empty writes what is in the pipe to the destination, as far as that takes it.

@@ -39,6 +39,7 @@ type rig struct {
 	flows     sync.Map // client address → chan result
 	records   chan map[string]slog.Value
 	stop      context.CancelFunc // ends Serve
+	protocol  mesh.Protocol      // of the service
 }
 
 type result struct {
@@ -50,7 +51,7 @@ type result struct {
 func newRig(t testing.TB, change func(*Config), endpoints ...netip.AddrPort) *rig {
 	t.Helper()
 	r := &rig{
-		t: t, metrics: observe.New(observe.Build{}),
+		t: t, protocol: mesh.TCP, metrics: observe.New(observe.Build{}),
 		records: make(chan map[string]slog.Value, 1000),
 	}
 	r.publish(1, endpoints...)
@@ -91,7 +92,7 @@ func newRig(t testing.TB, change func(*Config), endpoints ...netip.AddrPort) *ri
 
 // publish makes a new snapshot current.
 func (r *rig) publish(version uint64, endpoints ...netip.AddrPort) {
-	hello := mesh.Service{Name: "hello", Port: virtual.Port(), Virtual4: virtual.Addr(), Balancing: mesh.RoundRobin}
+	hello := mesh.Service{Name: "hello", Port: virtual.Port(), Virtual4: virtual.Addr(), Balancing: mesh.RoundRobin, Protocol: r.protocol}
 	for _, at := range endpoints {
 		hello.Endpoints = append(hello.Endpoints, mesh.Endpoint{Host: "app-2", Address: at, Weight: 1})
 	}
@@ -140,6 +141,11 @@ const (
 // dial connects a client and tells the rig what it dialled.
 func (r *rig) dial(dst netip.AddrPort) *net.TCPConn {
 	return r.dialWith(result{flow: mesh.Flow{Destination: dst, PID: 42, UID: 1000}})
+}
+
+// dialer connects clients of the standard library.
+func (r *rig) dialer() func(context.Context, string, string) (net.Conn, error) {
+	return func(context.Context, string, string) (net.Conn, error) { return r.dial(virtual), nil }
 }
 
 func (r *rig) dialWith(told result) *net.TCPConn {

@@ -8,7 +8,7 @@ import (
 )
 
 // edges are the events of a socket that a loop works on.
-const edges = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLET
+const edges = unix.EPOLLIN | unix.EPOLLOUT | unix.EPOLLRDHUP | unix.EPOLLPRI | unix.EPOLLET
 
 // dialSocket begins to connect a socket, which is returned while the connect is under way.
 //

@@ -9,8 +9,8 @@ import (
 	"github.com/meshd/meshd/engine/mesh"
 )
 
-// turn is how often a direction may read before it is the turn of other connections.
-const turn = 16
+// turn is how many bytes a direction may move, about, before it is the turn of other connections.
+const turn = 1 << 20
 
 // side is the socket of one of the two who talk.
 type side struct {
@@ -20,6 +20,7 @@ type side struct {
 	readable, writable bool  // until a call finds the opposite
 	closing            bool  // it says no more than what has come: read on until there is nothing
 	drained            bool  // and that has been read
+	urgent             bool  // it has sent urgent data, at which a read stops early
 	broken             error // it takes nothing any more
 }
 
@@ -33,6 +34,9 @@ func (s *side) note(events uint32) {
 	}
 	if events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0 {
 		s.closing = true
+	}
+	if events&unix.EPOLLPRI != 0 {
+		s.urgent = true
 	}
 }
 
@@ -57,7 +61,7 @@ type direction struct {
 
 // pump passes on what can be passed on without waiting. It says whether its turn was over before that was all.
 func (d *direction) pump() (more bool) {
-	for range turn {
+	for left := turn; left > 0; {
 		if d.over || d.dst.broken != nil || !d.flush() {
 			return false
 		}
@@ -68,10 +72,10 @@ func (d *direction) pump() (more bool) {
 		if !d.src.readable || !d.dst.writable {
 			return false
 		}
-		if d.long {
-			d.movePipe()
+		if d.long && !d.src.urgent { // splice(2) does not get past it
+			left -= d.movePipe()
 		} else {
-			d.moveBuffer()
+			left -= d.moveBuffer()
 		}
 	}
 	return true
@@ -91,28 +95,29 @@ func (d *direction) flush() bool {
 	return d.pipe == nil && len(d.rest) == 0
 }
 
-// moveBuffer reads once and writes that to the destination.
-func (d *direction) moveBuffer() {
+// moveBuffer reads once, writes that to the destination, and returns how much it was.
+func (d *direction) moveBuffer() int {
 	buf := d.conn.loop.scratch
 	n, err := read(d.src.fd, buf)
 	if n <= 0 {
 		d.emptyHanded(err)
-		return
+		return 0
 	}
 	d.hasRead(n, len(buf))
 	if written := d.write(buf[:n]); written < n && d.dst.broken == nil {
 		d.rest = slices.Clone(buf[written:n])
 	}
+	return n
 }
 
 // hasRead draws conclusions from a read of n bytes where there was room for most.
 //
 // A read that is short has left nothing, and an event will tell of what comes later: the end of the stream or a reset too,
-// unless an event has told of that before.
+// unless an event has told of that before, or it stopped at urgent data.
 func (d *direction) hasRead(n, most int) {
 	if n < most {
 		d.moved = 0
-		d.src.readable = d.src.closing
+		d.src.readable = d.src.closing || d.src.urgent
 		return
 	}
 	d.moved += n
@@ -144,12 +149,19 @@ func (d *direction) write(buf []byte) int {
 
 // passed counts bytes that were passed on.
 func (d *direction) passed(n int) {
-	c := d.conn
-	if d == &c.upload {
-		c.sent.Add(uint64(n))
-		c.pair.Sent(n)
-		return
+	if d == &d.conn.upload {
+		d.conn.countSent(n)
+	} else {
+		d.conn.countReceived(n)
 	}
+}
+
+func (c *conn) countSent(n int) {
+	c.sent.Add(uint64(n))
+	c.pair.Sent(n)
+}
+
+func (c *conn) countReceived(n int) {
 	c.received.Add(uint64(n))
 	c.pair.Received(n)
 }
@@ -174,4 +186,28 @@ func (d *direction) drop() {
 		d.pipe.close()
 		d.pipe, d.left = nil, 0
 	}
+}
+
+// read reads what the side has said, and draws the conclusions that hasRead does. errNothing says that there is nothing now.
+func (s *side) read(buf []byte) (int, error) {
+	n, err := read(s.fd, buf)
+	switch {
+	case errors.Is(err, unix.EAGAIN):
+		s.readable = false
+		return 0, errNothing
+	case err != nil || n == 0:
+		s.drained = true
+	case n < len(buf):
+		s.readable = s.closing || s.urgent
+	}
+	return n, err
+}
+
+var errNothing = errors.New("nothing has come")
+
+// write writes to the side, and notes whether it takes more.
+func (s *side) write(buf []byte) (int, error) {
+	n, err := write(s.fd, buf)
+	s.writable = n == len(buf)
+	return n, err
 }

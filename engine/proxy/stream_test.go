@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -273,6 +274,37 @@ func TestLastWordsBeforeReset(t *testing.T) {
 		r.wantEnd(mesh.ReasonEndpointReset)
 		client.Close()
 		sender.Wait()
+	}
+}
+
+// TestUrgentData has bytes and urgent data come before anybody reads. A read stops at the urgent data, so that what is
+// behind it needs another one, of which no event tells.
+func TestUrgentData(t *testing.T) {
+	for _, before := range []int{3, 2 * spliceAfter} {
+		r, client, server := connected(t)
+		send(t, client, "hello")
+		want(t, server, "hello")
+		held := make(chan struct{})
+		for _, l := range r.current() {
+			l.do(func() { <-held })
+		}
+		text := strings.Repeat("a", before)
+		send(t, client, text)
+		raw, err := client.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sendErr error
+		err = raw.Control(func(fd uintptr) { sendErr = unix.Send(int(fd), []byte("!"), unix.MSG_OOB) })
+		if err := errors.Join(err, sendErr); err != nil {
+			t.Fatal(err)
+		}
+		send(t, client, "b")
+		close(held)
+		if err := server.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		want(t, server, text+"b")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/route"
 )
 
 // Port is one port of a service with the group that chooses its endpoints.
@@ -18,6 +19,15 @@ type Port struct {
 	Protocol mesh.Protocol
 	ID       mesh.ServiceID // of its endpoints in the kernel
 	Group    *balance.Group
+	Routes   *route.Table // where each request goes; nil when requests are not read
+}
+
+// Backends returns the addresses for who connects without looking at requests: those of the endpoints that are up.
+func (p *Port) Backends() []netip.AddrPort {
+	if p.Routes != nil {
+		return p.Routes.Backends()
+	}
+	return p.Group.Backends()
 }
 
 // ports returns the ports of a service whose endpoints are located.

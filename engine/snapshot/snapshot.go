@@ -70,6 +70,7 @@ func Build(in Input) *Snapshot {
 		}
 		s.services = append(s.services, entry)
 	}
+	s.route(&in.Catalog)
 	s.index()
 	return s
 }

@@ -46,6 +46,7 @@ func TestInstall(t *testing.T) {
 	}
 
 	t.Run("reload", func(t *testing.T) { tryReload(t, one) })
+	t.Run("upgrade", func(t *testing.T) { tryUpgrade(t, one) })
 	t.Run("measure", func(t *testing.T) { measure(t, one) })
 
 	for _, h := range hosts {
@@ -67,7 +68,7 @@ func checkStatus(t *testing.T, h host) {
 	if len(s.Problems) != 0 || s.Services != 2 || s.Endpoints != 1 || s.Capture.Cgroup != "/sys/fs/cgroup" {
 		t.Errorf("%s: problems %v, %d services, %d endpoints, capture below %s", h.Name(), s.Problems, s.Services, s.Endpoints, s.Capture.Cgroup)
 	}
-	if text := h.run(t, "systemctl", "status", "meshd"); !strings.Contains(text, `Status: "2 services, 1 endpoint`) {
+	if text := h.run(t, "systemctl", "status", "meshd"); !strings.Contains(text, `Status: "2 services, 1 endpoint,`) {
 		t.Errorf("%s: systemctl status says:\n%s", h.Name(), text)
 	}
 	if report, code := h.try(t, "meshctl", "check"); code != 0 {
@@ -89,9 +90,12 @@ func tryReload(t *testing.T, h host) {
 	if output, code := h.try(t, "systemctl", "reload", "meshd"); code == 0 {
 		t.Errorf("the reload of a broken file succeeded: %s", output)
 	}
-	status, code := h.try(t, "systemctl", "status", "meshd")
-	if code != 0 || !strings.Contains(status, "on "+meshFile+" line 15") || !strings.Contains(status, "prot = 80") {
-		t.Errorf("systemctl status, exit code %d, lacks the diagnostic of the reload:\n%s", code, status)
+	eventually(t, "systemctl status has the diagnostic, which the journal reads after the reload has ended", func() bool {
+		status := h.run(t, "systemctl", "status", "meshd")
+		return strings.Contains(status, "on "+meshFile+" line 15") && strings.Contains(status, "prot = 80")
+	})
+	if text := h.run(t, "journalctl", "--unit=meshd", "--priority=err", "--output=cat"); !strings.Contains(text, "configuration refused") {
+		t.Errorf("to the journal the refusal is no error:\n%s", text)
 	}
 	s := h.status(t)
 	if s.Config.LastError == nil || s.Services != 3 {
@@ -104,4 +108,33 @@ func tryReload(t *testing.T, h host) {
 	h.write(t, meshFile, good)
 	h.run(t, "systemctl", "reload", "meshd")
 	checkStatus(t, h)
+}
+
+// tryUpgrade installs the package over itself: meshd is restarted, unless it could not start with the configuration.
+func tryUpgrade(t *testing.T, h host) {
+	good := string(read(t, filepath.Join(folder, "mesh.d/mesh.hcl")))
+	before := h.status(t).PID
+	h.write(t, meshFile, good+"nonsense {}\n")
+	if output := h.run(t, "dpkg", "-i", "/root/meshd.deb"); !strings.Contains(output, "this release refuses the configuration") {
+		t.Errorf("dpkg does not say that meshd was not restarted: %s", output)
+	}
+	if s := h.status(t); s.PID != before || s.State != control.StateReady {
+		t.Errorf("meshd of pid %d is %s, want the one of pid %d", s.PID, s.State, before)
+	}
+	h.write(t, "/etc/default/meshd", "MESHD_OPTS=\"-config /etc/meshd/meshd.hcl\"\n") // of which validate does not know
+	h.write(t, meshFile, good)
+	if h.run(t, "dpkg", "-i", "/root/meshd.deb"); h.status(t).PID == before {
+		t.Error("an upgrade does not restart meshd")
+	}
+	h.run(t, "rm", "/etc/default/meshd")
+	h.run(t, "systemctl", "restart", "meshd")
+	checkStatus(t, h)
+
+	// A group that is the first one of a user cannot go with the package.
+	h.run(t, "useradd", "--system", "--gid", "meshd", "alice")
+	h.run(t, "apt-get", "--yes", "--quiet", "purge", "meshd")
+	h.run(t, "userdel", "alice")
+	h.shell(t, "! getent group meshd || groupdel meshd")
+	h.install(t)
+	h.join(t)
 }

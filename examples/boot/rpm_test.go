@@ -3,6 +3,7 @@
 package boot_test
 
 import (
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -43,6 +44,18 @@ func TestRPM(t *testing.T) {
 	}
 	if page := two.run(t, "curl", "-sS", billing); page != "billing of app-2" {
 		t.Errorf("one reads %q", page)
+	}
+
+	// An upgrade ends with the scripts of the package before it, here of the same one.
+	pid := two.status(t).PID
+	two.shell(t, "echo 'nonsense {}' >>"+meshFile)
+	upgrade := []string{"rpm", "--upgrade", "--replacepkgs", "--nodeps", "--force-debian", "/root/meshd.rpm"}
+	if output := two.run(t, upgrade...); !strings.Contains(output, "this release refuses the configuration") || two.status(t).PID != pid {
+		t.Errorf("an upgrade ends the mesh, or does not say that it keeps it: %s", output)
+	}
+	two.copy(t, filepath.Join(folder, "mesh.d/mesh.hcl"), meshFile, 0o644)
+	if two.run(t, upgrade...); two.status(t).PID == pid {
+		t.Error("an upgrade does not restart meshd")
 	}
 
 	two.run(t, "rpm", "--erase", "meshd")

@@ -6,6 +6,15 @@ service "page" {
   }
 }
 
+# site is the page, but by way of a proxy that reads HTTP.
+service "site" {
+  port     = 8090
+  protocol = "http"
+  endpoint {
+    host = "app-2"
+  }
+}
+
 service "store" {
   port = 6379
   endpoint {

@@ -65,7 +65,7 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"-no-such-flag"}, 2, "no-such-flag"},
 		{[]string{"extra"}, 2, "it takes no arguments"},
 		{[]string{"-rounds", "0"}, 2, "at least one round"},
-		{[]string{"-workload", "bulk-2"}, 1, `no workload "bulk-2", only redis-get-c50`},
+		{[]string{"-workload", "bulk-2"}, 1, `no workload "bulk-2", only connect-hook redis-get-c50`},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), &stdout, &stderr, test.args); code != test.code || !bytes.Contains(stderr.Bytes(), []byte(test.want)) {

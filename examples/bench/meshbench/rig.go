@@ -19,6 +19,7 @@ import (
 // The ports of the services. Each has the same at its endpoint, at its virtual address, and at HAProxy.
 const (
 	pagePort   = 8080
+	sitePort   = 8090 // the page, by proxies that read HTTP
 	storePort  = 6379
 	streamPort = 5201
 	echoPort   = 7000

@@ -21,7 +21,7 @@ func (b *bench) syscalls(ctx context.Context, contender string) (float64, error)
 	if err != nil {
 		return 0, err
 	}
-	requests, err := b.wrk(ctx, contender, wrkRequests)
+	requests, err := b.wrk(ctx, contender, pagePort, wrkRequests)
 	report, stopped := trace.stop()
 	if err := errors.Join(err, stopped); err != nil {
 		return 0, err

@@ -31,19 +31,29 @@ func (b *bench) amount(program, contender string) int {
 
 // keepAlive gets a small page on 32 connections that stay open.
 func (b *bench) keepAlive(ctx context.Context, contender string) (float64, error) {
-	return b.wrk(ctx, contender, wrkRate)
+	return b.wrk(ctx, contender, pagePort, wrkRate)
+}
+
+// h1KeepAlive is keepAlive by proxies that read HTTP.
+func (b *bench) h1KeepAlive(ctx context.Context, contender string) (float64, error) {
+	return b.wrk(ctx, contender, sitePort, wrkRate)
+}
+
+// h1Close is connPerRequest by proxies that read HTTP, and so need no new connection to the server.
+func (b *bench) h1Close(ctx context.Context, contender string) (float64, error) {
+	return b.wrk(ctx, contender, sitePort, wrkRate, "-H", "Connection: close")
 }
 
 // connPerRequest opens a connection for each page, 32 at a time.
 func (b *bench) connPerRequest(ctx context.Context, contender string) (float64, error) {
-	return b.wrk(ctx, contender, wrkRate, "-H", "Connection: close")
+	return b.wrk(ctx, contender, pagePort, wrkRate, "-H", "Connection: close")
 }
 
 // wrk returns the number that the expression finds in wrk's report.
-func (b *bench) wrk(ctx context.Context, contender string, number *regexp.Regexp, args ...string) (float64, error) {
+func (b *bench) wrk(ctx context.Context, contender string, port uint16, number *regexp.Regexp, args ...string) (float64, error) {
 	// wrk counts in whole seconds, but when it is interrupted it reports what it has done so far.
 	argv := append([]string{"timeout", "--preserve-status", "--signal=INT", fmt.Sprint(b.duration.Seconds()), "wrk", "-t1", "-c32", "-d1h"}, args...)
-	output, err := b.rig.command(ctx, append(argv, fmt.Sprintf("http://%s/", b.rig.target(contender, pagePort)))...)
+	output, err := b.rig.command(ctx, append(argv, fmt.Sprintf("http://%s/", b.rig.target(contender, port)))...)
 	if err != nil {
 		return 0, err
 	}

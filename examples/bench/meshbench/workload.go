@@ -47,6 +47,8 @@ var workloads = []workload{
 	{"redis-get-c50", "throughput", "requests/s", haproxy, everyone, true, 0, (*bench).redis},
 	{"http-small-keepalive", "throughput", "requests/s", haproxy, everyone, true, 0, (*bench).keepAlive},
 	{"conn-per-request", "throughput", "requests/s", haproxy, everyone, true, 0, (*bench).connPerRequest},
+	{"h1-keepalive", "throughput", "requests/s", haproxy, everyone, true, 0, (*bench).h1KeepAlive},
+	{"h1-close", "throughput", "requests/s", haproxy, everyone, true, 0, (*bench).h1Close},
 	{"bulk-1", "throughput", "Gbit/s", haproxy, everyone, true, 0, (*bench).bulk},
 	{"idle-pair-bytes", "memory", "bytes", haproxy, []string{meshd, haproxy}, false, 3, (*bench).idlePair},
 	{"idle-rss", "memory", "MiB", haproxy, []string{meshd, haproxy}, false, 3, (*bench).idleRSS},

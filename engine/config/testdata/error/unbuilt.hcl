@@ -23,7 +23,7 @@ host "app-1" {
 }
 service "billing" {
   port     = 80
-  protocol = "http"   # ERROR: service.protocol = "http" is not built yet
+  protocol = "http"
   mtls     = "strict" # ERROR: service.mtls is not built yet
   listener "grpc" {
     port     = 9090
@@ -64,15 +64,24 @@ service "three" {
     address = "10.9.0.3"
   }
 }
-router "billing" {} # ERROR: router is not built yet
-splitter "billing" {} # ERROR: splitter is not built yet
+router "billing" {
+  route {
+    destination {
+      mirror { # ERROR: router.route.destination.mirror is not built yet
+        service = "two"
+      }
+    }
+    fault { # ERROR: router.route.fault is not built yet
+      percentage = 10
+    }
+  }
+}
 intention "billing" {} # ERROR: intention is not built yet
 wireguard {} # ERROR: wireguard is not built yet
 resolver "billing" {
-  connect_timeout = "5s" # ERROR: resolver.connect_timeout is not built yet
-  redirect {             # ERROR: resolver.redirect is not built yet
-    service = "two"
+  load_balancer {
+    hash_policy { # ERROR: resolver.load_balancer.hash_policy is not built yet
+      header = "x-user"
+    }
   }
-  subset "v2" {} # ERROR: resolver.subset is not built yet
-  failover "*" {} # ERROR: resolver.failover is not built yet
 }

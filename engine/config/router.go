@@ -1,0 +1,174 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// routerBlock chooses a destination for each HTTP request to a service: router "billing" {}. The first route that matches is
+// taken; a request that none matches goes to the service itself. A destination's own router is not asked.
+type routerBlock struct {
+	// Service is the name of the service that the requests are for.
+	Service      string    `hcl:"service,label"`
+	ServiceRange hcl.Range `hcl:"service,label_range"`
+
+	Routes []*routeBlock `hcl:"route,block"`
+
+	Range hcl.Range `hcl:",def_range"`
+}
+
+// routeBlock is one way for requests: route {}. It has either a destination, a redirect or a respond block.
+type routeBlock struct {
+	Match       *matchBlock       `hcl:"match,block"`
+	Destination *destinationBlock `hcl:"destination,block"`
+	Redirect    *redirectBlock    `hcl:"redirect,block"`
+	Respond     *respondBlock     `hcl:"respond,block"`
+
+	Range hcl.Range `hcl:",def_range"`
+}
+
+func (r *routerBlock) title() string      { return fmt.Sprintf("router %q", r.Service) }
+func (r *routerBlock) defined() hcl.Range { return r.Range }
+
+// buildRouters returns the routers sorted by service.
+func (b *builder) buildRouters(all []*routerBlock) []mesh.Router {
+	var built []mesh.Router
+	for _, r := range all {
+		b.routed(r, r.ServiceRange, r.Service, "router")
+		router := mesh.Router{Service: r.Service, At: placeOf(r.Range)}
+		for _, block := range r.Routes {
+			route := b.route(r, block)
+			if over := slices.IndexFunc(router.Routes, func(before mesh.Route) bool { return covers(before.Match, route.Match) }); over >= 0 {
+				b.warnf(block.Range, "Route that no request reaches", "Every request that matches it matches the route at %s, which is "+
+					"before it. Put the narrower one first, or remove one of the two.", router.Routes[over].At)
+			}
+			router.Routes = append(router.Routes, route)
+		}
+		if len(r.Routes) == 0 {
+			b.errorf(r.Range, "Router without a route", "Every request goes to the service itself. Add a route block, or remove the router.")
+		}
+		built = append(built, router)
+	}
+	slices.SortFunc(built, func(x, y mesh.Router) int { return strings.Compare(x.Service, y.Service) })
+	return built
+}
+
+func (b *builder) route(r *routerBlock, block *routeBlock) mesh.Route {
+	route := mesh.Route{At: placeOf(block.Range)}
+	if block.Match != nil {
+		route.Match = b.match(block.Match)
+	}
+	actions := 0
+	if block.Destination != nil {
+		actions++
+		route.Destination = b.destination(r.Service, block.Destination, route.Match)
+	}
+	if block.Redirect != nil {
+		actions++
+		route.Redirect = b.redirect(block.Redirect, route.Match)
+	}
+	if block.Respond != nil {
+		actions++
+		route.Respond = b.respond(block.Respond)
+	}
+	if actions != 1 {
+		b.errorf(block.Range, "Route needs one destination, redirect or respond", "It has %d of them. Write destination { service = \"…\" } "+
+			"to pass requests on, redirect {} to send the client elsewhere, or respond {} to answer at once.", actions)
+	}
+	return route
+}
+
+// routed checks the service of a block that looks at requests.
+func (b *builder) routed(own block, at hcl.Range, service, kind string) {
+	s := b.services[service]
+	switch {
+	case s == nil && b.incomplete:
+	case s == nil:
+		b.errorf(at, "Unknown service", "There is no service %q.%s Add service %q {}, or remove the %s.",
+			service, didYouMean(service, b.services), service, kind)
+	case !b.broken[s.Range] && !s.speaksHTTP():
+		b.errorf(own.defined(), fmt.Sprintf("%s of a tcp service", strings.ToUpper(kind[:1])+kind[1:]), "Only requests of HTTP can be "+
+			"told apart. Write protocol = \"http\" in %s at %s, if that is what it speaks, or remove the %s.", s.title(), place(s.Range), kind)
+	}
+}
+
+// speaksHTTP says whether a port of the service is read as HTTP.
+func (s *serviceBlock) speaksHTTP() bool {
+	isHTTP := func(protocol *string) bool { return valueOr(protocol, defaultProtocol) == string(mesh.HTTP) }
+	return isHTTP(s.Protocol) || slices.ContainsFunc(s.Listeners, func(l *listenerBlock) bool { return isHTTP(l.Protocol) })
+}
+
+// target checks a service, or a subset of it, that requests go to. The empty name of a service is own.
+func (b *builder) target(t targetRef) (mesh.Target, bool) {
+	target := mesh.Target{Service: valueOr(t.service, t.own), Subset: valueOr(t.subset, "")}
+	serviceAt := t.serviceAt
+	if t.service == nil {
+		serviceAt = t.block
+	}
+	s := b.services[target.Service]
+	switch {
+	case s == nil:
+		if !b.incomplete && target.Service != t.own {
+			b.errorf(serviceAt, "Unknown service", "There is no service %q.%s Write the name of a service block.", target.Service,
+				didYouMean(target.Service, b.services))
+		}
+		return target, false
+	case b.broken[s.Range]:
+		return target, false
+	case s.Port == nil:
+		b.errorf(serviceAt, "Destination without a port", "%s at %s only calls others. Write the name of a service with a port.",
+			title(s), place(s.Range))
+		return target, false
+	case !s.speaksHTTP() && target.Service != t.own:
+		b.errorf(serviceAt, "Destination does not speak HTTP", "%s at %s is a tcp service, which takes no single requests. Write "+
+			"protocol = \"http\" there, if that is what it speaks.", title(s), place(s.Range))
+		return target, false
+	case target.Subset == "" && len(s.Endpoints) == 0 && target.Service == t.own && t.warn:
+		b.warnf(t.block, "Destination without an endpoint", "%s has no endpoint block, so what comes here is answered with 503. Add one, "+
+			"or name another service.", title(s))
+	}
+	return target, target.Subset == "" || b.subset(t.subsetAt, target)
+}
+
+// targetRef is where a block names a target.
+type targetRef struct {
+	own       string // the service when none is written
+	block     hcl.Range
+	service   *string
+	serviceAt hcl.Range
+	subset    *string
+	subsetAt  hcl.Range
+	warn      bool // when the own service has no endpoint
+}
+
+// title is how a sentence begins with a block.
+func title(of block) string {
+	text := of.title()
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+// subset checks that a subset exists.
+func (b *builder) subset(at hcl.Range, target mesh.Target) bool {
+	r := b.resolvers[target.Service]
+	if r != nil && b.broken[r.Range] || r == nil && b.incomplete {
+		return true
+	}
+	declared := make(map[string]bool)
+	if r != nil {
+		for _, s := range r.Subsets {
+			declared[s.Name] = true
+		}
+	}
+	if !declared[target.Subset] {
+		b.errorf(at, "Unknown subset", "Service %q has no subset %q.%s Add subset %q { filter = \"…\" } to resolver %q {}.",
+			target.Service, target.Subset, didYouMean(target.Subset, declared), target.Subset, target.Service)
+	}
+	return declared[target.Subset]
+}
+
+func placeOf(at hcl.Range) mesh.Place { return mesh.Place{File: at.Filename, Line: at.Start.Line} }

@@ -1,0 +1,243 @@
+package http1
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// follow feeds a body in pieces of that size, and returns how many bytes belong to it.
+func follow(f Framing, p []byte, size int) (n int, done bool, err error) {
+	var b Body
+	b.Begin(f)
+	for n < len(p) && err == nil && !b.Done() {
+		var took int
+		piece := p[n:min(len(p), n+size)]
+		if took, done, err = b.Feed(piece); err == nil && took < len(piece) && !done {
+			return n, false, fmt.Errorf("took %d of %d bytes and is not done", took, len(piece))
+		}
+		n += took
+	}
+	return n, b.Done(), err
+}
+
+// outcomeOf returns in words what a chunked body is, whose outcome must not depend on how it comes.
+func outcomeOf(t *testing.T, raw []byte) string {
+	t.Helper()
+	want := ""
+	for _, size := range []int{len(raw) + 1, 1, 2, 3, 7} {
+		n, done, err := follow(Framing{Kind: ChunkedBody}, raw, size)
+		got := fmt.Sprintf("%d %v %v", n, done, err)
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Fatalf("%.200q: (bytes, done, error) is %s at once, but %s in pieces of %d", raw, want, got, size)
+		}
+	}
+	return want
+}
+
+func TestChunks(t *testing.T) {
+	good := []string{
+		"0\r\n\r\n",
+		"000\r\n\r\n",
+		"5\r\nhello\r\n0\r\n\r\n",
+		"5\r\nhello\r\n6\r\n\r\n0\r\n\r\r\n0\r\n\r\n",
+		"a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n",
+		"0000000000000005\r\nhello\r\n0\r\n\r\n",
+		"5;a\r\nhello\r\n0;b\r\n\r\n",
+		"5;a=b;c=\"d;\\\"\te\";f\r\nhello\r\n0\r\n\r\n",
+		"5;a=\"\"\r\nhello\r\n0\r\n\r\n",
+		"5;" + strings.Repeat("a", maxExtensions-3) + "\r\nhello\r\n0\r\n\r\n",
+		"0\r\nA: b\r\n\r\n",
+		"0\r\nA:\r\nB: \xc3\xa9\t c\r\n\r\n",
+		"0\r\nGrpc-Status: 0\r\nTrailers: a\r\nTransfer-Encodings: a\r\nX-Transfer-Encoding: a\r\n\r\n",
+		"0\r\nTraceparent: a\r\nX-Request-Id: b\r\n\r\n",
+		"0\r\nA: " + strings.Repeat("b", maxTrailers-8) + "\r\n\r\n",
+	}
+	for _, raw := range good {
+		for _, rest := range []string{"", "0\r\n\r\n", "GET / HTTP/1.1\r\n"} {
+			if got, want := outcomeOf(t, []byte(raw+rest)), fmt.Sprintf("%d true <nil>", len(raw)); got != want {
+				t.Errorf("%.200q: (bytes, done, error) is %s, want %s", raw+rest, got, want)
+			}
+		}
+		for cut := range min(len(raw), 100) {
+			if got, want := outcomeOf(t, []byte(raw[:cut])), fmt.Sprintf("%d false <nil>", cut); got != want {
+				t.Errorf("%.200q: (bytes, done, error) is %s, want %s", raw[:cut], got, want)
+			}
+		}
+	}
+	bad := []struct {
+		fine, rest string // the first byte of rest is the one that is wrong
+		want       Error
+	}{
+		{"", "\r\n", ErrChunk},
+		{"", "\n", ErrChunk},
+		{"", " 5\r\nhello", ErrChunk},
+		{"", "+5\r\nhello", ErrChunk},
+		{"", "-1\r\nhello", ErrChunk},
+		{"", ";a\r\nhello", ErrChunk},
+		{"", "g\r\n", ErrChunk},
+		{"", "\"5\"\r\n", ErrChunk},
+		{"", "\xb5\r\n", ErrChunk},
+		{"0", "x5\r\nhello", ErrChunk},
+		{"5", " \r\nhello", ErrChunk},
+		{"5", "\t\r\nhello", ErrChunk},
+		{"5", "\nhello", ErrChunk},
+		{"5", "\x00\r\nhello", ErrChunk},
+		{"5", "_0\r\nhello", ErrChunk},
+		{"5", ",5\r\nhello", ErrChunk},
+		{"5", " ;a\r\nhello", ErrChunk},
+		{"5\r", "hello", ErrChunk},
+		{"5\r", "\r\nhello", ErrChunk},
+		{"5\r\nhello", "\n0\r\n\r\n", ErrChunk},
+		{"5\r\nhello", "0\r\n\r\n", ErrChunk},
+		{"5\r\nhello", "!\r\n0\r\n\r\n", ErrChunk},
+		{"5\r\nhello\r", "0\r\n\r\n", ErrChunk},
+		{"5\r\nhello\r", "\r\n0\r\n\r\n", ErrChunk},
+		{"5\r\nhello\r\n", "\r\n0\r\n\r\n", ErrChunk},
+		{"0000000000000000", "0\r\n", ErrChunk},
+		{"7fffffffffffffff", "f\r\n", ErrChunk},
+		{"800000000000000", "0\r\n", ErrChunk},
+		{"fffffffffffffff", "f\r\n", ErrChunk},
+		{"5;", "\r\nhello", ErrChunk},
+		{"5;", ";a\r\nhello", ErrChunk},
+		{"5;", " a\r\nhello", ErrChunk},
+		{"5;", "=b\r\nhello", ErrChunk},
+		{"5;a", "\nhello", ErrChunk},
+		{"5;a", "\x00\r\nhello", ErrChunk},
+		{"5;a", " \r\nhello", ErrChunk},
+		{"5;a=", "\r\nhello", ErrChunk},
+		{"5;a=", ";b\r\nhello", ErrChunk},
+		{"5;a=b", "=c\r\nhello", ErrChunk},
+		{"5;a=b", "\"\r\nhello", ErrChunk},
+		{"5;a=\"b", "\r\nhello", ErrChunk},
+		{"5;a=\"b", "\n\"\r\nhello", ErrChunk},
+		{"5;a=\"b\\", "\r\n\"\r\nhello", ErrChunk},
+		{"5;a=\"b\"", "c\r\nhello", ErrChunk},
+		{"5;" + strings.Repeat("a", maxExtensions-1), "a\r\nhello", ErrChunk},
+		{"0\r\n", "\nA: b", ErrTrailer},
+		{"0\r\n\r", "A: b", ErrTrailer},
+		{"0\r\n", " A: b\r\n\r\n", ErrTrailer},
+		{"0\r\n", ": b\r\n\r\n", ErrTrailer},
+		{"0\r\nA", " : b\r\n\r\n", ErrTrailer},
+		{"0\r\nA", "\r\n\r\n", ErrTrailer},
+		{"0\r\nA: b", "\n\r\n", ErrTrailer},
+		{"0\r\nA: b", "\x00\r\n\r\n", ErrTrailer},
+		{"0\r\nA: b\r", "\r\n\r\n", ErrTrailer},
+		{"0\r\nA: b\r\n", " c\r\n\r\n", ErrTrailer},
+		{"0\r\nContent-Length", ": 5\r\n\r\n", ErrTrailer},
+		{"0\r\ntransfer-ENCODING", ": chunked\r\n\r\n", ErrTrailer},
+		{"0\r\nHost", ": a\r\n\r\n", ErrTrailer},
+		{"0\r\nConnection", ": close\r\n\r\n", ErrTrailer},
+		{"0\r\nAuthorization", ": a\r\n\r\n", ErrTrailer},
+		{"0\r\nTrailer", ": a\r\n\r\n", ErrTrailer},
+		{"0\r\nA: " + strings.Repeat("b", maxTrailers-3), "b\r\n\r\n", ErrTrailer},
+	}
+	for _, test := range bad {
+		if got, want := outcomeOf(t, []byte(test.fine+test.rest)), fmt.Sprintf("%d false %v", len(test.fine), test.want); got != want {
+			t.Errorf("%.200q: (bytes, done, error) is %s, want %s", test.fine+test.rest, got, want)
+		}
+	}
+}
+
+// TestChunkExcess: a body may have extensions everywhere, but must not be made of them.
+func TestChunkExcess(t *testing.T) {
+	extension := ";" + strings.Repeat("a", 200) + "\r\n"
+	small := strings.Repeat("1"+extension+"x\r\n", 1000)
+	if n, _, err := follow(Framing{Kind: ChunkedBody}, []byte(small), 1000); !errors.Is(err, ErrChunk) || n < maxExcess || n > 2*maxExcess {
+		t.Errorf("extensions without data: error %v after %d bytes", err, n)
+	}
+	large := strings.Repeat("80"+extension+strings.Repeat("x", 128)+"\r\n", 1000) + "0\r\n\r\n"
+	if n, done, err := follow(Framing{Kind: ChunkedBody}, []byte(large), 1000); err != nil || !done {
+		t.Errorf("extensions with data: error %v after %d bytes", err, n)
+	}
+}
+
+func TestBody(t *testing.T) {
+	tests := []struct {
+		framing Framing
+		n       int
+		done    bool
+	}{
+		{Framing{Kind: NoBody}, 0, true},
+		{Framing{Kind: LengthBody}, 0, true},
+		{Framing{Kind: LengthBody, Length: 3}, 3, true},
+		{Framing{Kind: LengthBody, Length: 5}, 5, true},
+		{Framing{Kind: LengthBody, Length: 6}, 5, false},
+		{Framing{Kind: UntilClose}, 5, false},
+	}
+	for _, test := range tests {
+		for size := 1; size < 7; size++ {
+			if n, done, err := follow(test.framing, []byte("hello"), size); n != test.n || done != test.done || err != nil {
+				t.Errorf("%v in pieces of %d: %d bytes, done %v, error %v", test.framing, size, n, done, err)
+			}
+		}
+	}
+}
+
+// TestSkip: what is opaque can go another way.
+func TestSkip(t *testing.T) {
+	var b Body
+	b.Begin(Framing{Kind: ChunkedBody})
+	feed := func(p string, opaque int64) {
+		t.Helper()
+		if n, _, err := b.Feed([]byte(p)); n != len(p) || err != nil || b.Opaque() != opaque {
+			t.Fatalf("%q: took %d bytes, error %v, opaque %d, want %d", p, n, err, b.Opaque(), opaque)
+		}
+	}
+	feed("7ffffffffffffff", 0)
+	feed("\r\n", 0x7ffffffffffffff)
+	b.Skip(0x7fffffffffffffe)
+	feed("x", 0)
+	feed("\r\n5\r\n", 5)
+	b.Skip(5)
+	feed("\r\n0\r\n\r\n", 0)
+	if !b.Done() {
+		t.Error("a body of chunks is not done")
+	}
+	if b.Begin(Framing{Kind: LengthBody, Length: 5}); b.Opaque() != 5 {
+		t.Errorf("opaque %d", b.Opaque())
+	}
+	if b.Skip(5); !b.Done() {
+		t.Error("a body of a length is not done")
+	}
+	if b.Begin(Framing{Kind: UntilClose}); b.Opaque() != math.MaxInt64 {
+		t.Errorf("opaque %d", b.Opaque())
+	}
+	if b.Skip(1 << 62); b.Done() || b.Opaque() != math.MaxInt64 {
+		t.Error("a body until the close is done before")
+	}
+}
+
+// checkChunks wants what is accepted as a body of chunks to be one for net/http too, of the same bytes.
+func checkChunks(t *testing.T, raw []byte) {
+	t.Helper()
+	outcomeOf(t, raw)
+	n, done, err := follow(Framing{Kind: ChunkedBody}, raw, len(raw)+1)
+	if err != nil || !done {
+		return
+	}
+	if again, done, err := follow(Framing{Kind: ChunkedBody}, raw[:n], n+1); again != n || !done || err != nil {
+		t.Fatalf("%q: %d bytes are a body, but alone %d, %v, %v", raw, n, again, done, err)
+	}
+	const head, next = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", "next"
+	whole := bufio.NewReaderSize(io.MultiReader(strings.NewReader(head), bytes.NewReader(raw[:n]), strings.NewReader(next)), 1<<16)
+	request, err := http.ReadRequest(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, request.Body); err != nil {
+		t.Fatalf("net/http refuses the body %q: %v", raw[:n], err)
+	}
+	if rest, _ := io.ReadAll(whole); string(rest) != next {
+		t.Fatalf("net/http sees the end of %q elsewhere: %q follows", raw[:n], rest)
+	}
+}

@@ -1,0 +1,109 @@
+package proxy
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+
+	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/route"
+)
+
+// routing is what a loop needs to decide where a request goes.
+type routing struct {
+	request route.Request
+	fields  fields
+	path    []byte // canonical
+	target  []byte // that travels
+}
+
+// fields is the head of a request, as the rules see it.
+type fields struct {
+	data []byte
+	head *http1.Head
+}
+
+// Field implements route.Header.
+func (f *fields) Field(name string, i int) (value []byte, ok bool) {
+	for k := range f.head.Len() {
+		is, value := f.head.Field(f.data, k)
+		if len(is) == len(name) && strings.EqualFold(string(is), name) {
+			if i == 0 {
+				return value, true
+			}
+			i--
+		}
+	}
+	return nil, false
+}
+
+// route decides where a request goes whose head is in data, and what of it is changed on the way.
+//
+// When a rule looks at paths, the one form of all paths that mean the same decides, and that form travels. When none does,
+// the path travels as it came.
+func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
+	c, r := x.conn, &x.conn.loop.routing
+	edits := http1.Edits{Upgrade: x.upgrades}
+	if c.only != nil {
+		return edits, nil
+	}
+	r.fields = fields{data, h}
+	r.request = route.Request{
+		Method: h.Method(data), Host: h.Authority(data), Path: h.Path(data), Query: h.Query(data), Header: &r.fields,
+	}
+	governed := c.port.Routes.GovernsPaths()
+	if governed {
+		var err error
+		if r.path, err = http1.CanonicalPath(r.path[:0], r.request.Path); err != nil {
+			return edits, err
+		}
+		r.request.Path = r.path
+	}
+	decision := c.port.Routes.Decide(&r.request, rand.Uint32())
+	x.decision = decision
+	if decision.Target == nil {
+		return edits, nil
+	}
+	edits.Remove = decision.Route.Request.Remove
+	edits.Set, edits.Add = written(decision.Route.Request.Set), written(decision.Route.Request.Add)
+	if governed && h.Form() != http1.FormAsterisk {
+		r.target = decision.Route.AppendPath(r.target[:0], r.path)
+		if _, query, found := bytes.Cut(h.Target(data), []byte("?")); found {
+			r.target = append(append(r.target, '?'), query...)
+		}
+		if !bytes.Equal(r.target, h.Target(data)) {
+			edits.Target = r.target
+		}
+	}
+	return edits, nil
+}
+
+// written returns fields as they are written.
+func written(from []mesh.Field) []http1.Field {
+	if len(from) == 0 {
+		return nil
+	}
+	to := make([]http1.Field, len(from))
+	for i, f := range from {
+		to[i] = http1.Field{Name: f.Name, Value: []byte(f.Value)}
+	}
+	return to
+}
+
+// answerItself answers a request that leads to no service.
+func (x *exchange) answerItself() {
+	r := x.decision.Route
+	answer := http1.Answer{Bodiless: x.method == http1.MethodHead}
+	if r.Redirect != nil {
+		location := r.AppendLocation(nil, "http", &x.conn.loop.routing.request)
+		answer.Status, answer.Fields = r.Redirect.Status, []http1.Field{{Name: "Location", Value: location}}
+	} else {
+		answer.Status, answer.Body = r.Respond.Status, r.Respond.Body
+	}
+	x.keepsAlive = x.keepsAlive && x.uploaded
+	answer.Close = !x.keepsAlive
+	x.code = answer.Status
+	x.toClient.bytes = http1.AppendAnswer(x.conn.loop.buffer(), answer)
+	x.stage, x.answering, x.downloaded = forAnswer, true, true
+}

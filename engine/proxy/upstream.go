@@ -1,0 +1,153 @@
+package proxy
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+const (
+	// idleUpstreams bounds the connections to one endpoint that a loop keeps for the next request of one source.
+	idleUpstreams = 64
+	// upstreamIdle is how long such a connection is kept. It is shorter than the servers that are about close theirs.
+	upstreamIdle = 45 * time.Second
+)
+
+// upstream is a connection to an endpoint that carries one HTTP request after the other, also those of different clients
+// of the same source. It stays with one loop.
+type upstream struct {
+	side
+	loop *loop
+	key  upstreamKey
+	slot int32
+
+	user   *exchange // whose request it carries; nil: it is idle
+	input  []byte    // a part of the head of an answer
+	reused bool      // it has carried a request before
+	since  time.Time // when it became idle
+}
+
+// upstreamKey is what requests must have in common to share a connection: all by which an endpoint may tell them apart.
+type upstreamKey struct {
+	address netip.AddrPort
+	source  string
+}
+
+// dialUpstream begins to connect.
+func (l *loop) dialUpstream(key upstreamKey, user *exchange) (*upstream, error) {
+	fd, err := dialSocket(key.address)
+	if err != nil {
+		return nil, err
+	}
+	u := &upstream{side: side{fd: fd, reset: mesh.ReasonEndpointReset}, loop: l, key: key, user: user}
+	u.slot = l.take(slot{upstream: u})
+	if err := l.watch(fd, edges, u.slot<<1, l.slots[u.slot].generation); err != nil {
+		u.close(true)
+		return nil, err
+	}
+	return u, nil
+}
+
+// idleUpstream returns a connection that a request may reuse, or nil.
+func (l *loop) idleUpstream(key upstreamKey, user *exchange) *upstream {
+	for idle := l.idle[key]; len(idle) > 0; idle = l.idle[key] {
+		u := idle[len(idle)-1] // the one that was used last is the one most likely to live
+		l.forget(u)
+		if u.isUsable() {
+			u.user = user
+			return u
+		}
+		u.close(true)
+	}
+	return nil
+}
+
+// isUsable looks whether the endpoint has ended the connection since the last event, or has said what nobody asked for.
+func (u *upstream) isUsable() bool {
+	if u.readable || u.closing || u.broken != nil {
+		return false
+	}
+	return !hasInput(u.fd)
+}
+
+// isQuiet says whether the connection is as a new one after an answer: nothing more has come, and nothing has broken.
+func (u *upstream) isQuiet() bool {
+	return u.input == nil && !u.closing && u.broken == nil
+}
+
+// store keeps a part of the head of an answer.
+func (u *upstream) store(data []byte) {
+	if len(data) == 0 {
+		u.loop.recycle(u.input)
+		u.input = nil
+		return
+	}
+	if u.input == nil {
+		u.input = u.loop.buffer()
+	}
+	u.input = append(u.input[:0], data...)
+}
+
+// keep leaves the connection to the next request.
+func (l *loop) keep(u *upstream) {
+	u.user, u.reused, u.since = nil, true, l.now
+	if len(l.idle[u.key]) >= idleUpstreams {
+		u.close(true)
+		return
+	}
+	if l.idle == nil {
+		l.idle = map[upstreamKey][]*upstream{}
+	}
+	l.idle[u.key] = append(l.idle[u.key], u)
+}
+
+// forget takes an idle connection from those that may be reused.
+func (l *loop) forget(u *upstream) {
+	idle := l.idle[u.key]
+	if i := slices.Index(idle, u); i >= 0 {
+		l.idle[u.key] = slices.Delete(idle, i, i+1)
+	}
+}
+
+// closeIdle closes the connections that have not been needed since then.
+func (l *loop) closeIdle(since time.Time) {
+	for key, idle := range l.idle {
+		for _, u := range slices.Clone(idle) {
+			if u.since.Before(since) {
+				l.forget(u)
+				u.close(true)
+			}
+		}
+		if len(l.idle[key]) == 0 {
+			delete(l.idle, key)
+		}
+	}
+}
+
+// happened works on an event.
+func (u *upstream) happened(events uint32) {
+	u.note(events)
+	if u.user != nil {
+		u.user.conn.about(&u.side, events)
+		return
+	}
+	if u.readable || u.closing { // nobody has asked for anything
+		u.loop.forget(u)
+		u.close(true)
+	}
+}
+
+// close ends the connection; in order, if what it has carried has come to its end.
+func (u *upstream) close(inOrder bool) {
+	u.user = nil
+	u.store(nil)
+	u.loop.giveBack(u.slot)
+	if inOrder {
+		closeInOrder(u.fd)
+	} else {
+		closeWithReset(u.fd)
+	}
+	u.fd = -1
+}

@@ -1,0 +1,97 @@
+package snapshot
+
+import (
+	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/route"
+	"github.com/meshd/meshd/engine/subset"
+)
+
+// route gives every port whose requests are read its routes.
+func (s *Snapshot) route(catalog *mesh.Catalog) {
+	parts := parts{s, catalog, make(map[partKey]*balance.Group)}
+	compiler := route.NewCompiler(catalog, parts.group)
+	for _, svc := range s.services {
+		for _, p := range svc.Ports {
+			if p.Protocol == mesh.HTTP {
+				p.Routes = compiler.Table(svc.Name, p.Listener)
+			}
+		}
+	}
+}
+
+// parts are the groups of subsets.
+type parts struct {
+	snapshot *Snapshot
+	catalog  *mesh.Catalog
+	groups   map[partKey]*balance.Group
+}
+
+type partKey struct {
+	whole  *balance.Group
+	subset string
+}
+
+// group returns the endpoints of a target for requests that came to a listener; nil when there are none.
+func (x *parts) group(t mesh.Target, listener string) *balance.Group {
+	svc, found := x.snapshot.Named(t.Service)
+	if !found {
+		return nil
+	}
+	port := svc.portFor(listener)
+	if port == nil || t.Subset == "" {
+		return groupOf(port)
+	}
+	filter, found := x.filter(t)
+	if !found {
+		return nil
+	}
+	key := partKey{port.Group, t.Subset}
+	if x.groups[key] == nil {
+		// The endpoints of a port are in the order of the service's, and a filter sees these: a subset is the same at all ports.
+		at := 0
+		x.groups[key] = port.Group.Part(func(*balance.Endpoint) bool {
+			at++
+			return filter.Selects(x.catalog.Mesh.Datacenter, svc.Name, svc.Endpoints[at-1])
+		})
+	}
+	return x.groups[key]
+}
+
+func groupOf(p *Port) *balance.Group {
+	if p == nil {
+		return nil
+	}
+	return p.Group
+}
+
+// filter returns what selects the endpoints of a subset; false when there is no such subset.
+func (x *parts) filter(t mesh.Target) (subset.Filter, bool) {
+	r, found := x.catalog.Resolver(t.Service)
+	if !found {
+		return subset.Filter{}, false
+	}
+	for _, s := range r.Subsets {
+		if s.Name == t.Subset {
+			filter, err := subset.Parse(s.Filter)
+			return filter, err == nil
+		}
+	}
+	return subset.Filter{}, false
+}
+
+// portFor returns the port that takes requests which came to a listener, of the same service or another: the listener of
+// that name, else the service's own port, else any other; of those whose requests are read. Nil when there is none.
+func (s *Service) portFor(listener string) *Port {
+	var best *Port
+	for _, p := range s.Ports {
+		switch {
+		case p.Protocol != mesh.HTTP:
+		case p.Listener == listener:
+			return p
+		case best == nil:
+			best = p // the service's own comes first
+		}
+	}
+	return best
+}
