@@ -94,7 +94,7 @@ func (c *conn) begin(at netip.AddrPort) {
 	if !c.identify(at) {
 		return
 	}
-	if limit := c.port.Service.MaxConnections; limit > 0 && c.port.Group.Active() >= int64(limit) {
+	if limit := c.port.Service.MaxConnections; c.port.Protocol != mesh.HTTP && limit > 0 && c.port.Group.Active() >= int64(limit) {
 		c.end(mesh.ReasonOverload, nil)
 		return
 	}
@@ -220,6 +220,7 @@ func (c *conn) notConnected(err error) {
 	defer c.contain()
 	if c.http != nil {
 		c.http.notConnected(err)
+		c.move()
 		return
 	}
 	err = fmt.Errorf("connect to %s: %w", c.endpoint.Load().Address, err)
@@ -347,6 +348,9 @@ func (c *conn) part() {
 
 // tend looks after a connection that may be old.
 func (c *conn) tend(now time.Time) {
+	if c.http != nil {
+		c.http.tend(now)
+	}
 	if c.kept || c.server.fd < 0 || c.stage.Load() == connecting || now.Sub(c.start) < keepAliveAfter {
 		return
 	}
@@ -370,8 +374,8 @@ func (c *conn) end(reason mesh.Reason, err error) {
 	c.upload.drop()
 	c.download.drop()
 	closing := closeWithReset
-	if reason == mesh.ReasonDone {
-		closing = closeInOrder // both sides have said all
+	if reason == mesh.ReasonDone || c.http != nil && c.http.told {
+		closing = closeInOrder // both sides have said all, or the client has been told all
 	}
 	closing(c.client.fd)
 	if c.http != nil {

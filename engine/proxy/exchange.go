@@ -9,6 +9,7 @@ import (
 	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/route"
+	"github.com/meshd/meshd/engine/snapshot"
 )
 
 // exchange is the HTTP/1.1 of one client's connection: one request after the other, each with its answer. Between two
@@ -25,6 +26,10 @@ type exchange struct {
 	toClient outbox
 	toServer outbox
 
+	snapshot *snapshot.Snapshot // of the last request
+	port     *snapshot.Port     // that the client has dialled, in it
+	only     *balance.Endpoint  // if that was dialled by its own address
+
 	task
 }
 
@@ -38,7 +43,8 @@ type task struct {
 
 	method     http1.Method // of the request: it says what an answer may have
 	upgrades   bool         // the client asks for another protocol
-	keepsAlive bool         // the client
+	minor      int          // the y of the HTTP/1.y of the request
+	keepsAlive bool         // the client, and so do we
 	mayRepeat  bool         // the request, which toServer holds as a whole
 	request    http1.Body
 	answer     http1.Body
@@ -82,7 +88,7 @@ func (x *exchange) about(s *side) bool {
 
 // move does what can be done without waiting.
 func (x *exchange) move() {
-	for range turn {
+	for range turn / scratchSize { // a step moves no more than scratch holds
 		if x.conn.ended || !x.step() {
 			return
 		}
@@ -106,8 +112,11 @@ func (x *exchange) step() bool {
 // readHead reads until the head of a request is there, and begins to work on it.
 func (x *exchange) readHead() bool {
 	c := x.conn
-	if len(x.input) > 0 && x.take(x.input) { // a request that came with the one before
-		return true
+	if len(x.input) > 0 {
+		if x.take(x.input) { // a request that came with the one before
+			return true
+		}
+		x.hurry()
 	}
 	if !c.client.readable {
 		return false
@@ -120,11 +129,16 @@ func (x *exchange) readHead() bool {
 	}
 	if data := buf[:had+n]; !x.take(data) {
 		x.store(data)
-		if c.waiting.in == nil {
-			c.loop.slow.add(c, c.loop.now)
-		}
+		x.hurry()
 	}
 	return true
+}
+
+// hurry bounds how long the client may take to the end of a head of which something has come.
+func (x *exchange) hurry() {
+	if c := x.conn; c.waiting.in == nil {
+		c.loop.slow.add(c, c.loop.now)
+	}
 }
 
 // store keeps what the client has sent and nobody has used yet.
@@ -167,7 +181,7 @@ func (x *exchange) take(data []byte) bool {
 // refuse answers a request that is none, of which nothing goes on.
 func (x *exchange) refuse(err error) {
 	x.store(nil)
-	x.task = task{begun: x.conn.loop.now} // none of it is uploaded: who knows where it ends
+	x.task = task{begun: x.conn.loop.now, method: x.method} // none of it is uploaded: who knows where it ends
 	code := 400
 	if e, ok := errors.AsType[http1.Error](err); ok {
 		code = e.Status()
@@ -178,9 +192,14 @@ func (x *exchange) refuse(err error) {
 // begin works on a request whose head, h, is the first n bytes of data.
 func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 	l := x.conn.loop
-	x.task = task{begun: l.now, method: h.MethodID(), keepsAlive: h.KeepAlive() && h.Minor() == 1, upgrades: h.Upgrades()}
+	x.task = task{begun: l.now, method: h.MethodID(), minor: h.Minor(), upgrades: h.Upgrades()}
+	x.keepsAlive = h.KeepAlive() && x.minor == 1
 	if x.method == http1.MethodConnect {
 		x.respond(405, mesh.ReasonBadRequest)
+		return
+	}
+	if !x.locate() {
+		x.respond(503, mesh.ReasonNotInMesh)
 		return
 	}
 	x.request.Begin(h.Framing())
@@ -199,6 +218,10 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 	if x.decision.Route != nil && x.decision.Target == nil {
 		x.answerItself()
 		x.store(data[n+used:])
+		return
+	}
+	if x.isFull() {
+		x.respond(503, mesh.ReasonOverload)
 		return
 	}
 	x.toServer.bytes = http1.AppendRequest(l.buffer(), data[:n], h, &edits)
@@ -340,14 +363,17 @@ func (x *exchange) passHead(data []byte, n int) bool {
 		edits.Upgrade = true
 	case code == 101:
 		return false
+	case code < 200 && x.minor == 0: // RFC 9110, 15.2: it knows no answer before the answer
+		return true
 	case code >= 200:
 		x.code, x.answering = code, true
 		framing := h.Framing()
 		x.answer.Begin(framing)
 		x.endless = framing.Kind == http1.UntilClose
-		x.reusable = h.KeepAlive()
-		x.keepsAlive = x.keepsAlive && !x.endless
-		edits.Close = !x.keepsAlive
+		x.reusable = h.KeepAlive() && x.minor == 1
+		// Whoever answers before it has the whole request may never read the rest.
+		x.keepsAlive = x.keepsAlive && !x.endless && x.uploaded && !x.conn.out.drains.Load()
+		edits.Close, edits.KeepAlive = !x.keepsAlive, x.keepsAlive && h.Minor() == 0
 		if r := x.decision.Route; r != nil {
 			edits.Remove, edits.Set, edits.Add = r.Response.Remove, written(r.Response.Set), written(r.Response.Add)
 		}
@@ -384,7 +410,7 @@ func (x *exchange) serverEnds(err error) {
 // repeat sends a request again, once, on a new connection: the endpoint has closed the one before while it was idle.
 func (x *exchange) repeat() {
 	x.leaveServer(cut)
-	x.toServer.sent, x.tried = 0, balance.Tried{}
+	x.toServer.sent, x.tried, x.triedOnly = 0, balance.Tried{}, false
 	x.reach(nil, true)
 }
 
@@ -395,15 +421,19 @@ func (x *exchange) finish() {
 		x.endpoint.Deliver()
 	}
 	how := inOrder
-	if x.up != nil && x.reusable && x.uploaded && x.up.isQuiet() {
+	switch {
+	case !x.uploaded || x.toServer.sent < len(x.toServer.bytes): // the endpoint would take the next request for the rest of this
+		how = cut
+	case x.reusable && x.up != nil && x.up.isQuiet():
 		how = reuse
 	}
 	x.leaveServer(how)
 	x.empty(&x.toServer)
 	c.pair.Request(x.code, mesh.ReasonDone, c.loop.now.Sub(x.begun))
 	switch {
-	case x.keepsAlive && x.uploaded:
+	case x.keepsAlive:
 		x.stage, x.task = forHead, task{}
+		x.rest()
 	case x.uploaded && len(x.input) == 0 && !c.client.readable:
 		c.end(mesh.ReasonDone, nil)
 	default:
@@ -411,63 +441,8 @@ func (x *exchange) finish() {
 	}
 }
 
-// respond answers for the endpoint, and ends the connection with that.
-func (x *exchange) respond(code int, why mesh.Reason) {
-	x.leaveServer(cut)
-	x.empty(&x.toServer)
-	if x.toClient.bytes == nil {
-		x.toClient.bytes = x.conn.loop.buffer()
-	}
-	x.toClient.bytes = http1.AppendAnswer(x.toClient.bytes, http1.Answer{
-		Status: code, Body: string(why) + "\n", Close: true, Bodiless: x.method == http1.MethodHead,
-	})
-	x.conn.pair.Request(code, why, x.conn.loop.now.Sub(x.begun))
-	x.part(why)
-}
-
-// part ends a connection whose client has been told all. It may be sending still: if that met a closed socket, its reset
-// would take away from the client what it has not read yet.
-func (x *exchange) part(why mesh.Reason) {
-	x.stage, x.why = forEnd, why
-	x.conn.leave()
-	x.conn.loop.parting.add(x.conn, x.conn.loop.now)
-}
-
-// discard reads what a client sends that has been told all.
-func (x *exchange) discard() bool {
-	c := x.conn
-	if !x.told {
-		if !x.flush(&x.toClient, &c.client, c.countReceived) {
-			return false
-		}
-		x.empty(&x.toClient)
-		x.told = true
-		if err := shutdown(c.client.fd); err != nil {
-			c.end(x.why, err)
-			return true
-		}
-	}
-	if !c.client.readable {
-		return false
-	}
-	n, err := c.client.read(c.loop.scratch)
-	if n <= 0 {
-		return x.clientEnds(err)
-	}
-	return true
-}
-
 // errUpgrade says that an endpoint speaks another protocol from now on, which nobody has asked for.
 var errUpgrade = errors.New("an upgrade that nobody has asked for")
-
-// tooSlow ends the wait for a head.
-func (x *exchange) tooSlow() {
-	defer x.conn.contain()
-	x.store(nil)
-	x.partial, x.task = nil, task{begun: x.conn.loop.now}
-	x.respond(408, mesh.ReasonBadRequest)
-	x.move()
-}
 
 // close gives back what the exchange holds when its connection ends.
 func (x *exchange) close(reason mesh.Reason) {

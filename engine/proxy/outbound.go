@@ -46,7 +46,7 @@ type Workloads interface {
 type Config struct {
 	Redirector Redirector       // required
 	Workloads  Workloads        // required
-	Snapshots  *snapshot.Store  // required; loaded once for each connection
+	Snapshots  *snapshot.Store  // required; loaded once for each connection, and for each request
 	Metrics    *observe.Metrics // required
 	Log        *slog.Logger     // nil: nothing is logged
 
@@ -77,7 +77,8 @@ type Outbound struct {
 	starved atomic.Bool  // a loop waits for one to end
 	shares  shares
 	drain   *drain.Drainer
-	forced  atomic.Bool // the drain has no patience left
+	drains  atomic.Bool // the drain has begun
+	forced  atomic.Bool // it has no patience left
 	ids     atomic.Uint64
 	opened  atomic.Uint64 // connections to a service of the mesh, since start
 
@@ -255,8 +256,19 @@ func (o *Outbound) Opened() uint64 { return o.opened.Load() }
 // Drain waits until the live connections have ended. When ctx ends before, it resets those that are left, and returns
 // the cause of ctx's end.
 //
-// New connections are reset from the moment that it is called, so nobody should be serving by then.
+// New connections are reset from the moment that it is called, so nobody should be serving by then. Those of HTTP end after
+// the request that they carry, or at once when they carry none.
 func (o *Outbound) Drain(ctx context.Context) error {
+	o.drains.Store(true)
+	for _, l := range o.current() {
+		l.do(func() {
+			for _, c := range l.conns() {
+				if c.http != nil {
+					c.http.rest()
+				}
+			}
+		})
+	}
 	err := o.drain.Drain(ctx)
 	o.stop(func() { o.drained = true })
 	return err

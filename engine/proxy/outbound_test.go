@@ -276,6 +276,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 
 func TestAcceptSurvivesLackOfDescriptors(t *testing.T) {
 	r := newRig(t, nil, endpoint(t, echo))
+	r.eventually("the loops have their descriptors", func() bool { return len(r.current()) > 0 })
 	l, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)

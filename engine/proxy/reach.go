@@ -46,7 +46,7 @@ func (x *exchange) reach(err error, fresh bool) {
 
 // next returns the endpoint to try next; nil when all have been tried.
 func (x *exchange) next() *balance.Endpoint {
-	if x.conn.only == nil {
+	if x.only == nil {
 		if group := x.decision.Target.Group; group != nil {
 			return group.Pick(&x.tried)
 		}
@@ -56,7 +56,7 @@ func (x *exchange) next() *balance.Endpoint {
 		return nil
 	}
 	x.triedOnly = true
-	return x.conn.only
+	return x.only
 }
 
 // failed counts a connect that failed.
@@ -74,6 +74,9 @@ func (x *exchange) leaveServer(how leaving) {
 		x.conn.loop.keep(x.up)
 	default:
 		x.up.close(how == inOrder)
+	}
+	if x.up != nil && x.conn.firstBroken == &x.up.side { // it has nothing to do with what follows
+		x.conn.firstBroken = nil
 	}
 	x.up = nil
 	if x.endpoint != nil {

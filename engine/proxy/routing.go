@@ -38,21 +38,46 @@ func (f *fields) Field(name string, i int) (value []byte, ok bool) {
 	return nil, false
 }
 
+// locate finds what the client has dialled in the mesh as it is now: the connection may be of long ago. It returns false
+// when that takes no requests any more.
+func (x *exchange) locate() bool {
+	now := x.conn.out.snapshots.Load()
+	if now == x.snapshot {
+		return true
+	}
+	port, only, ok := now.At(x.conn.flow.Destination)
+	x.snapshot, x.port, x.only = now, port, only
+	return ok && port.Protocol == mesh.HTTP
+}
+
+// isFull says whether the service that the request goes to has as many of them as it may have connections: each takes one.
+func (x *exchange) isFull() bool {
+	service, group := x.port.Service, x.port.Group
+	if t := x.decision.Target; t != nil {
+		group = t.Group
+		if to, found := x.snapshot.Named(t.Service); found {
+			service = to
+		}
+	}
+	limit := int64(service.MaxConnections)
+	return limit > 0 && group != nil && group.Active() >= limit
+}
+
 // route decides where a request goes whose head is in data, and what of it is changed on the way.
 //
 // When a rule looks at paths, the one form of all paths that mean the same decides, and that form travels. When none does,
 // the path travels as it came.
 func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
-	c, r := x.conn, &x.conn.loop.routing
+	r := &x.conn.loop.routing
 	edits := http1.Edits{Upgrade: x.upgrades}
-	if c.only != nil {
+	if x.only != nil {
 		return edits, nil
 	}
 	r.fields = fields{data, h}
 	r.request = route.Request{
 		Method: h.Method(data), Host: h.Authority(data), Path: h.Path(data), Query: h.Query(data), Header: &r.fields,
 	}
-	governed := c.port.Routes.GovernsPaths()
+	governed := x.port.Routes.GovernsPaths()
 	if governed {
 		var err error
 		if r.path, err = http1.CanonicalPath(r.path[:0], r.request.Path); err != nil {
@@ -60,7 +85,7 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 		}
 		r.request.Path = r.path
 	}
-	decision := c.port.Routes.Decide(&r.request, rand.Uint32())
+	decision := x.port.Routes.Decide(&r.request, rand.Uint32())
 	x.decision = decision
 	if decision.Target == nil {
 		return edits, nil
@@ -101,7 +126,7 @@ func (x *exchange) answerItself() {
 	} else {
 		answer.Status, answer.Body = r.Respond.Status, r.Respond.Body
 	}
-	x.keepsAlive = x.keepsAlive && x.uploaded
+	x.keepsAlive = x.keepsAlive && x.uploaded && !x.conn.out.drains.Load()
 	answer.Close = !x.keepsAlive
 	x.code = answer.Status
 	x.toClient.bytes = http1.AppendAnswer(x.conn.loop.buffer(), answer)

@@ -189,7 +189,7 @@ func settle(all ...*peer) error {
 // connection without a proxy may show: bytes in order and none twice, the end after the last byte, and a reset only
 // when the other end has given a reason.
 func TestStreamsLikeTCP(t *testing.T) {
-	const seeds, steps, together = 100, 50, 4
+	const seeds, steps, together = 60, 50, 4
 	var all sync.WaitGroup
 	for worker := range together {
 		at, conns := accepting(t)

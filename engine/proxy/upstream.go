@@ -26,6 +26,7 @@ type upstream struct {
 	user   *exchange // whose request it carries; nil: it is idle
 	input  []byte    // a part of the head of an answer
 	reused bool      // it has carried a request before
+	kept   bool      // it has keepalive
 	since  time.Time // when it became idle
 }
 
@@ -38,6 +39,10 @@ type upstreamKey struct {
 // dialUpstream begins to connect.
 func (l *loop) dialUpstream(key upstreamKey, user *exchange) (*upstream, error) {
 	fd, err := dialSocket(key.address)
+	if isLack(err) && len(l.idle) > 0 { // who needs one now goes before who may need one later
+		l.closeIdle(l.now.Add(time.Hour))
+		fd, err = dialSocket(key.address)
+	}
 	if err != nil {
 		return nil, err
 	}

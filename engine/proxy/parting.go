@@ -1,0 +1,85 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/mesh"
+)
+
+// respond answers for the endpoint, and ends the connection with that.
+func (x *exchange) respond(code int, why mesh.Reason) {
+	x.leaveServer(cut)
+	x.empty(&x.toServer)
+	if x.toClient.bytes == nil {
+		x.toClient.bytes = x.conn.loop.buffer()
+	}
+	x.toClient.bytes = http1.AppendAnswer(x.toClient.bytes, http1.Answer{
+		Status: code, Body: string(why) + "\n", Close: true, Bodiless: x.method == http1.MethodHead,
+	})
+	x.conn.pair.Request(code, why, x.conn.loop.now.Sub(x.begun))
+	x.part(why)
+}
+
+// part ends a connection whose client has been told all. It may be sending still: if that met a closed socket, its reset
+// would take away from the client what it has not read yet.
+func (x *exchange) part(why mesh.Reason) {
+	x.stage, x.why = forEnd, why
+	x.conn.leave()
+	x.conn.loop.parting.add(x.conn, x.conn.loop.now)
+}
+
+// discard reads what a client sends that has been told all.
+func (x *exchange) discard() bool {
+	c := x.conn
+	if !x.told {
+		if !x.flush(&x.toClient, &c.client, c.countReceived) {
+			return false
+		}
+		x.empty(&x.toClient)
+		x.told = true
+		if err := shutdown(c.client.fd); err != nil {
+			c.end(x.why, err)
+			return true
+		}
+	}
+	if !c.client.readable {
+		return false
+	}
+	n, err := c.client.read(c.loop.scratch)
+	if n <= 0 {
+		return x.clientEnds(err)
+	}
+	return true
+}
+
+// tooSlow ends the wait for a head.
+func (x *exchange) tooSlow() {
+	defer x.conn.contain()
+	x.store(nil)
+	x.partial, x.task = nil, task{begun: x.conn.loop.now}
+	x.respond(408, mesh.ReasonBadRequest)
+	x.move()
+}
+
+// rest ends a connection that waits for a request while meshd drains. One that is so young that its first request may be
+// under way stays: its client would not know that it can be sent again.
+func (x *exchange) rest() {
+	c := x.conn
+	defer c.contain()
+	switch {
+	case !c.out.drains.Load() || x.stage != forHead || len(x.input) > 0:
+	case c.client.readable || hasInput(c.client.fd):
+	case c.received.Load() > 0 || time.Since(c.start) > lastWords:
+		c.end(mesh.ReasonDone, nil)
+	}
+}
+
+// tend gives keepalive to the connection to an endpoint that takes long.
+func (x *exchange) tend(now time.Time) {
+	if x.up == nil || x.up.kept || x.stage == forConnect || now.Sub(x.begun) < keepAliveAfter {
+		return
+	}
+	x.up.kept = true
+	keepAlive(x.up.fd)
+}
