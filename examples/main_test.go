@@ -2,7 +2,6 @@
 package examples_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -264,18 +263,5 @@ func (h host) event(t *testing.T, name string) float64 {
 	return h.metric(t, fmt.Sprintf("meshd_kernel_events_total{event=%q}", name))
 }
 
-// eventually waits until a condition holds of which nobody announces when it does.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	ticks := time.NewTicker(50 * time.Millisecond)
-	defer ticks.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
-		case <-ticks.C:
-		}
-	}
-}
+// eventually is what many tests need.
+var eventually = lab.Eventually

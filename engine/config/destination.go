@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
@@ -203,11 +204,6 @@ func (b *builder) retry(r *retryBlock, most time.Duration) *mesh.Retry {
 	return built
 }
 
-// governed are the fields that say where a message ends or belong to one connection, or to meshd: nobody edits them.
-var governed = []string{
-	"connection", "content-length", "host", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade",
-}
-
 func (b *builder) headerEdits(h *headerEditsBlock) mesh.HeaderEdits {
 	built := mesh.HeaderEdits{Set: b.fields(h.SetRange, h.Set), Add: b.fields(h.AddRange, h.Add)}
 	for _, name := range h.Remove {
@@ -226,8 +222,7 @@ func (b *builder) fields(at hcl.Range, all map[string]string) []mesh.Field {
 	slices.SortFunc(built, func(x, y mesh.Field) int { return strings.Compare(x.Name, y.Name) })
 	for _, f := range built {
 		b.editable(at, f.Name)
-		foreign := func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
-		if strings.ContainsFunc(f.Value, foreign) || strings.TrimSpace(f.Value) != f.Value {
+		if !http1.ValidValue(f.Value) {
 			b.errorf(at, "Invalid header value", "The value of %q has a control character, or a space at one of its ends. Remove it.", f.Name)
 		}
 	}
@@ -236,9 +231,9 @@ func (b *builder) fields(at hcl.Range, all map[string]string) []mesh.Field {
 
 func (b *builder) editable(at hcl.Range, name string) {
 	switch {
-	case !isToken(name):
+	case !http1.ValidName(name):
 		b.errorf(at, "Invalid header name", "%q is not the name of a header field. Write one such as \"x-canary\".", name)
-	case slices.Contains(governed, strings.ToLower(name)):
+	case !http1.Editable(name):
 		b.errorf(at, "Header that cannot be edited", "%q says where a message goes or ends, which meshd takes care of. Remove it.", name)
 	}
 }

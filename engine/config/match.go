@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
@@ -145,7 +146,7 @@ var standardMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", 
 func (b *builder) method(at hcl.Range, method string) {
 	upper := strings.ToUpper(method)
 	switch {
-	case !isToken(method):
+	case !http1.ValidName(method):
 		b.errorf(at, "Invalid method", "%q is not a method of HTTP. Write a word such as \"GET\".", method)
 	case upper == "CONNECT":
 		b.errorf(at, "Invalid method", "CONNECT asks for a tunnel and has no path. Remove it.")
@@ -156,7 +157,7 @@ func (b *builder) method(at hcl.Range, method string) {
 
 func (b *builder) header(h *headerBlock) mesh.HeaderMatch {
 	built := mesh.HeaderMatch{Name: strings.ToLower(h.Name), Invert: valueOr(h.Invert, false)}
-	if !isToken(h.Name) {
+	if !http1.ValidName(h.Name) {
 		b.errorf(h.NameRange, "Invalid header name", "%q is not the name of a header field. Write one such as \"x-canary\".", h.Name)
 	}
 	b.present(h.PresentRange, h.Present, "To match requests without the field, write present = true and invert = true.")
@@ -233,14 +234,6 @@ func (b *builder) regex(at hcl.Range, argument, text string) {
 		b.errorf(at, "Invalid "+argument, "Its repetitions make it %d steps long, and it may be %d. Write smaller numbers in { }.",
 			len(program.Inst), maxProgram)
 	}
-}
-
-// isToken says whether a text is one word of HTTP, as names of fields and methods are.
-func isToken(text string) bool {
-	const marks = "!#$%&'*+-.^_`|~"
-	return text != "" && !strings.ContainsFunc(text, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune(marks, r)
-	})
 }
 
 // covers says whether every request that matches narrow also matches wide, as far as that can be seen.

@@ -1,7 +1,5 @@
 package http1
 
-import "math"
-
 // Body follows the bytes of a body to its end. They travel as they came: in chunks, if they came so.
 type Body struct {
 	kind   BodyKind
@@ -48,25 +46,4 @@ func (b *Body) Feed(p []byte) (n int, done bool, err error) {
 		}
 	}
 	return n, b.Done(), nil
-}
-
-// Opaque returns how many of the next bytes belong to the body whatever they are, and so need not be looked at.
-func (b *Body) Opaque() int64 {
-	switch {
-	case b.kind == LengthBody, b.kind == ChunkedBody && b.state == chunkData:
-		return b.left
-	case b.kind == UntilClose:
-		return math.MaxInt64
-	}
-	return 0
-}
-
-// Skip follows n bytes that are Opaque and have been passed on elsewhere.
-func (b *Body) Skip(n int64) {
-	if b.kind == UntilClose {
-		return
-	}
-	if b.left -= n; b.left == 0 && b.kind == ChunkedBody {
-		b.state = chunkDataCR
-	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -180,40 +179,6 @@ func TestBody(t *testing.T) {
 				t.Errorf("%v in pieces of %d: %d bytes, done %v, error %v", test.framing, size, n, done, err)
 			}
 		}
-	}
-}
-
-// TestSkip: what is opaque can go another way.
-func TestSkip(t *testing.T) {
-	var b Body
-	b.Begin(Framing{Kind: ChunkedBody})
-	feed := func(p string, opaque int64) {
-		t.Helper()
-		if n, _, err := b.Feed([]byte(p)); n != len(p) || err != nil || b.Opaque() != opaque {
-			t.Fatalf("%q: took %d bytes, error %v, opaque %d, want %d", p, n, err, b.Opaque(), opaque)
-		}
-	}
-	feed("7ffffffffffffff", 0)
-	feed("\r\n", 0x7ffffffffffffff)
-	b.Skip(0x7fffffffffffffe)
-	feed("x", 0)
-	feed("\r\n5\r\n", 5)
-	b.Skip(5)
-	feed("\r\n0\r\n\r\n", 0)
-	if !b.Done() {
-		t.Error("a body of chunks is not done")
-	}
-	if b.Begin(Framing{Kind: LengthBody, Length: 5}); b.Opaque() != 5 {
-		t.Errorf("opaque %d", b.Opaque())
-	}
-	if b.Skip(5); !b.Done() {
-		t.Error("a body of a length is not done")
-	}
-	if b.Begin(Framing{Kind: UntilClose}); b.Opaque() != math.MaxInt64 {
-		t.Errorf("opaque %d", b.Opaque())
-	}
-	if b.Skip(1 << 62); b.Done() || b.Opaque() != math.MaxInt64 {
-		t.Error("a body until the close is done before")
 	}
 }
 

@@ -38,8 +38,10 @@ func (b *Body) chunks(p []byte) (int, error) {
 	for n < len(p) && b.state != chunkDone {
 		if b.state == chunkData {
 			skip := min(b.left, int64(len(p)-n))
-			b.Skip(skip)
 			n += int(skip)
+			if b.left -= skip; b.left == 0 {
+				b.state = chunkDataCR
+			}
 			continue
 		}
 		if b.state == chunkBroken {

@@ -92,8 +92,9 @@ func (n Name) String() string { return names[n] }
 // ofConnection says whether fields of that name are of one connection.
 func (n Name) ofConnection() bool { return n >= Connection && n <= TE }
 
-// Editable says whether configuration may remove, set or add fields of that name.
+// Editable says whether configuration may remove, set or add fields of that name: not those that say where a message goes or
+// ends, or belong to one connection.
 func Editable(name string) bool {
 	id := NameOf(name)
-	return ValidName(name) && (id == Other || id >= Host)
+	return ValidName(name) && (id == Other || id > Host)
 }

@@ -141,13 +141,3 @@ func unhex(c byte) byte {
 	}
 	return c & 0xf
 }
-
-// CanonicalHost appends the name in an authority to dst: without port and the dot at its end, in lower case.
-func CanonicalHost(dst, authority []byte) []byte {
-	host, _ := cutPort(authority)
-	host = bytes.TrimSuffix(host, []byte("."))
-	for _, c := range host {
-		dst = append(dst, lower(c))
-	}
-	return dst
-}

@@ -77,18 +77,6 @@ func TestCanonicalPath(t *testing.T) {
 	}
 }
 
-func TestCanonicalHost(t *testing.T) {
-	tests := map[string]string{
-		"": "", "a.example": "a.example", "A.Example.": "a.example", "a.example:80": "a.example", "A.:8080": "a",
-		"a:": "a", "[FD00::1]": "[fd00::1]", "[fd00::1]:80": "[fd00::1]", "127.0.0.1:80": "127.0.0.1", "my_host": "my_host",
-	}
-	for authority, want := range tests {
-		if got := CanonicalHost([]byte("before "), []byte(authority)); string(got) != "before "+want {
-			t.Errorf("%q is %q, want %q", authority, got, want)
-		}
-	}
-}
-
 // checkCanonicalPath wants a canonical path to be its own canonical path, without anything that is read in two ways.
 func checkCanonicalPath(t *testing.T, path []byte) {
 	t.Helper()

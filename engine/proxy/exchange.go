@@ -375,7 +375,7 @@ func (x *exchange) passHead(data []byte, n int) bool {
 		x.keepsAlive = x.keepsAlive && !x.endless && x.uploaded && !x.conn.out.drains.Load()
 		edits.Close, edits.KeepAlive = !x.keepsAlive, x.keepsAlive && h.Minor() == 0
 		if r := x.decision.Route; r != nil {
-			edits.Remove, edits.Set, edits.Add = r.Response.Remove, written(r.Response.Set), written(r.Response.Add)
+			edits.Remove, edits.Set, edits.Add = r.Response.Remove, r.Response.Set, r.Response.Add
 		}
 	}
 	if x.toClient.bytes == nil {

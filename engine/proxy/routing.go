@@ -3,7 +3,6 @@ package proxy
 import (
 	"bytes"
 	"math/rand/v2"
-	"strings"
 
 	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
@@ -26,16 +25,14 @@ type fields struct {
 
 // Field implements route.Header.
 func (f *fields) Field(name string, i int) (value []byte, ok bool) {
-	for k := range f.head.Len() {
-		is, value := f.head.Field(f.data, k)
-		if len(is) == len(name) && strings.EqualFold(string(is), name) {
-			if i == 0 {
-				return value, true
-			}
-			i--
+	at := -1
+	for ; i >= 0; i-- {
+		if at = f.head.Find(f.data, name, at+1); at < 0 {
+			return nil, false
 		}
 	}
-	return nil, false
+	_, value = f.head.Field(f.data, at)
+	return value, true
 }
 
 // locate finds what the client has dialled in the mesh as it is now: the connection may be of long ago. It returns false
@@ -52,15 +49,11 @@ func (x *exchange) locate() bool {
 
 // isFull says whether the service that the request goes to has as many of them as it may have connections: each takes one.
 func (x *exchange) isFull() bool {
-	service, group := x.port.Service, x.port.Group
+	limit, group := int64(x.port.Service.MaxConnections), x.port.Group
 	if t := x.decision.Target; t != nil {
-		group = t.Group
-		if to, found := x.snapshot.Named(t.Service); found {
-			service = to
-		}
+		limit, group = t.MaxConnections, t.Group
 	}
-	limit := int64(service.MaxConnections)
-	return limit > 0 && group != nil && group.Active() >= limit
+	return limit > 0 && group.Active() >= limit
 }
 
 // route decides where a request goes whose head is in data, and what of it is changed on the way.
@@ -90,8 +83,8 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 	if decision.Target == nil {
 		return edits, nil
 	}
-	edits.Remove = decision.Route.Request.Remove
-	edits.Set, edits.Add = written(decision.Route.Request.Set), written(decision.Route.Request.Add)
+	edits = decision.Route.Request
+	edits.Upgrade = x.upgrades
 	if governed && h.Form() != http1.FormAsterisk {
 		r.target = decision.Route.AppendPath(r.target[:0], r.path)
 		if _, query, found := bytes.Cut(h.Target(data), []byte("?")); found {
@@ -102,18 +95,6 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 		}
 	}
 	return edits, nil
-}
-
-// written returns fields as they are written.
-func written(from []mesh.Field) []http1.Field {
-	if len(from) == 0 {
-		return nil
-	}
-	to := make([]http1.Field, len(from))
-	for i, f := range from {
-		to[i] = http1.Field{Name: f.Name, Value: []byte(f.Value)}
-	}
-	return to
 }
 
 // answerItself answers a request that leads to no service.

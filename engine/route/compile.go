@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
@@ -57,7 +58,8 @@ func (c *Compiler) route(name, listener string, from *mesh.Route) *Route {
 	r.cut = len(from.Match.PathPrefix) + len(from.Match.PathExact) // at most one of them is there
 	switch d := from.Destination; {
 	case d != nil:
-		r.RequestTimeout, r.IdleTimeout, r.Request, r.Response = d.RequestTimeout, d.IdleTimeout, d.Request, d.Response
+		r.RequestTimeout, r.IdleTimeout = d.RequestTimeout, d.IdleTimeout
+		r.Request, r.Response = editsOf(d.Request), editsOf(d.Response)
 		r.rewrite = d.PrefixRewrite
 		if d.Retry != nil {
 			r.Retry = newRetry(d.Retry)
@@ -67,6 +69,19 @@ func (c *Compiler) route(name, listener string, from *mesh.Route) *Route {
 		r.rewrite = from.Redirect.PrefixRewrite
 	}
 	return r
+}
+
+// editsOf returns edits as they are written, once for all requests.
+func editsOf(e mesh.HeaderEdits) http1.Edits {
+	return http1.Edits{Remove: e.Remove, Set: fieldsOf(e.Set), Add: fieldsOf(e.Add)}
+}
+
+func fieldsOf(from []mesh.Field) []http1.Field {
+	var to []http1.Field
+	for _, f := range from {
+		to = append(to, http1.Field{Name: f.Name, Value: []byte(f.Value)})
+	}
+	return to
 }
 
 // share is a target before it is resolved, and what part of the requests is its.
@@ -144,6 +159,9 @@ func (c *Compiler) target(to mesh.Target, listener string, standsIn bool) *Targe
 		return t
 	}
 	t := &Target{Service: to.Service, Subset: to.Subset, Group: group, ConnectTimeout: connect, Budget: new(Budget)}
+	if service, found := c.catalog.Service(to.Service); found {
+		t.MaxConnections = int64(service.MaxConnections)
+	}
 	if group == nil {
 		t.Group = balance.New(balance.Config{})
 	}

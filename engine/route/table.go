@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
@@ -44,9 +45,9 @@ type Route struct {
 	At             mesh.Place // none when nothing is written
 	RequestTimeout time.Duration
 	IdleTimeout    time.Duration
-	Retry          *Retry // nil: none
-	Request        mesh.HeaderEdits
-	Response       mesh.HeaderEdits
+	Retry          *Retry      // nil: none
+	Request        http1.Edits // of the head that goes to the endpoint
+	Response       http1.Edits // of the head that goes to the client
 	Redirect       *mesh.Redirect
 	Respond        *mesh.Respond
 
@@ -67,6 +68,7 @@ type Target struct {
 	Service        string
 	Subset         string
 	Group          *balance.Group
+	MaxConnections int64         // of the service; 0: no limit
 	ConnectTimeout time.Duration // 0: the default
 	Failover       []*Target     // who stands in, in that order; those have none of their own
 	Budget         *Budget

@@ -5,7 +5,6 @@
 package boot_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -224,18 +223,5 @@ server {
 	h.run(t, "systemctl", "enable", "--now", "nginx")
 }
 
-// eventually waits until a condition holds of which nobody announces when it does.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	ticks := time.NewTicker(50 * time.Millisecond)
-	defer ticks.Stop()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("waited in vain: %s", what)
-		case <-ticks.C:
-		}
-	}
-}
+// eventually is what many tests need.
+var eventually = lab.Eventually
