@@ -9,7 +9,7 @@ BIN := $(if $(filter-out $(shell go env GOHOSTARCH 2>/dev/null),$(GOARCH)),bin/l
 
 # The race detector needs a C compiler; the others are the programs that the examples and the tests run.
 PACKAGES := ca-certificates curl dnsutils gcc git haproxy iperf3 libc-ares-dev libc6-dev libmemcached-tools \
-	memcached musl-tools nginx nodejs openssh-server postgresql python3 python3-aiosmtpd redis-server redis-tools \
+	memcached musl-tools nghttp2-client nginx nodejs openssh-server postgresql python3 python3-aiosmtpd redis-server redis-tools \
 	rsync strace systemd util-linux wrk dbus-daemon
 # What reads the packages of `make packages` back, and the shells that completions are for.
 PACKAGES += bash-completion fish lintian man-db rpm zsh
@@ -66,8 +66,8 @@ SOAK := -bytes 1073741824 -pause 150s -restarts 50 -connections 200000 -mixed 30
 soak: deps build ## what the tests of endurance do in small, in large, as root, for 45 minutes. SOAK='-mixed 3m': only that longer
 	MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -parallel 1 -timeout 2h ./examples -run '$(SOAK_TESTS)' $(SOAK)
 
-bench: deps build ## compare meshd with HAProxy and with no proxy, as root, for minutes; the results are build/bench.json too
-	@bin/meshbench -o build/bench.json
+bench: deps build ## compare meshd with HAProxy, nginx and no proxy, as root, for some 11 minutes, or BENCH='-workload h1-*'; also in build/bench.json
+	@bin/meshbench -o build/bench.json $(BENCH)
 
 test-boot: packages ## install the packages on hosts that boot, as root: start, reload, restart, reboot, purge
 	@test "$$(id -u)" = 0 || { echo 'make test-boot: it boots hosts; run: sudo env "PATH=$$PATH" make test-boot' >&2; exit 1; }

@@ -32,7 +32,7 @@ func TestCanary(t *testing.T) {
 	if counts["v1"]+counts["v2"] != 400 || counts["v2"] < 15 || counts["v2"] > 75 {
 		t.Errorf("400 requests went to %v", counts)
 	}
-	if n := one.metric(t, `meshd_requests_total{code="200",destination="shop",reason="done",source="web"}`); n != 402 {
+	if n := one.metric(t, `meshd_requests_total{code="200",destination="shop",protocol="http",reason="done",source="web"}`); n != 402 {
 		t.Errorf("%v requests were counted, want 402", n)
 	}
 	if n := one.metric(t, `meshd_connections_opened_total{destination="shop",source="web"}`); n > 4 {

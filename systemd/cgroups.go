@@ -317,12 +317,5 @@ func (t *Tree) lookup(id uint64) (string, bool) {
 	if now, err := cgroupID(folder); err != nil || now != id {
 		return "", false
 	}
-	if folder == t.root {
-		return "/", true
-	}
-	below, ok := strings.CutPrefix(folder, strings.TrimSuffix(t.root, "/")+"/")
-	if !ok {
-		return "", false
-	}
-	return "/" + below, true
+	return below(t.root, folder)
 }

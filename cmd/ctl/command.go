@@ -37,7 +37,7 @@ type runner func(ctx context.Context, args []string) error
 // commands is the whole of meshctl. The order is that of the help.
 func commands() []command {
 	return []command{
-		statusCommand, servicesCommand, endpointsCommand, connectionsCommand, checkCommand, waitCommand, versionCommand,
+		statusCommand, servicesCommand, endpointsCommand, connectionsCommand, routesCommand, explainCommand, checkCommand, waitCommand, versionCommand,
 		validateCommand, fmtCommand, completionCommand, helpCommand(),
 		reloadCommand, disableCommand, enableCommand, cleanupCommand,
 	}

@@ -119,7 +119,16 @@ func candidates(ctx context.Context, env Env, before []string, last string) []ca
 	if c.maxArgs >= 0 && positional >= c.maxArgs {
 		return nil
 	}
-	return p.argumentCandidates(ctx, c.args)
+	return p.argumentCandidates(ctx, argumentAt(c.args, positional))
+}
+
+// argumentAt returns the n-th argument of a usage line, of which the last one may be repeated.
+func argumentAt(args string, n int) string {
+	names := strings.Fields(args)
+	if len(names) == 0 {
+		return ""
+	}
+	return names[min(n, len(names)-1)]
 }
 
 // argumentCandidates returns what an argument, or the value of a flag, may be by its name in the usage line.
@@ -127,8 +136,12 @@ func (p *program) argumentCandidates(ctx context.Context, name string) []candida
 	switch strings.Trim(name, "[].") {
 	case "COMMAND":
 		return commandCandidates()
-	case "SERVICE":
+	case "SERVICE", "TO":
 		return p.serviceCandidates(ctx)
+	case "FROM":
+		return append(p.serviceCandidates(ctx), p.hostCandidates(ctx)...)
+	case "METHOD":
+		return wordCandidates([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 	case "SHELL":
 		return wordCandidates(shells)
 	case "FORMAT":
@@ -168,4 +181,15 @@ func (p *program) serviceCandidates(ctx context.Context) []candidate {
 		all = append(all, candidate{s.Name, s.DNSName})
 	}
 	return all
+}
+
+// hostCandidates asks the daemon what processes are that are no service.
+func (p *program) hostCandidates(ctx context.Context) []candidate {
+	ctx, cancel := context.WithTimeout(ctx, completeTimeout)
+	defer cancel()
+	status, err := p.client().Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return []candidate{{"host:" + status.Host, "who is no service"}}
 }

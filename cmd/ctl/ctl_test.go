@@ -58,7 +58,11 @@ func TestNounsOnlyRead(t *testing.T) {
 			continue
 		}
 		env, _, stderr := testEnv()
-		if code := Run(t.Context(), env, []string{c.name, "-socket", l.Addr().String()}); code != ExitOK {
+		args := []string{c.name, "-socket", l.Addr().String()}
+		if c.name == "explain" {
+			args = append(args, "web", "billing")
+		}
+		if code := Run(t.Context(), env, args); code != ExitOK {
 			t.Errorf("%s: exit code %d: %s", c.name, code, stderr)
 		}
 		if got := asked(); len(got) == 0 || slices.ContainsFunc(got, func(m string) bool { return m != "GET" }) {

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // helpCommand is a function and no variable because it lists the commands, itself among them.
@@ -55,7 +56,8 @@ func writeOverview(w io.Writer) {
 // writeHelp writes the help of one command.
 func writeHelp(w io.Writer, c command) {
 	m := c.manual()
-	fmt.Fprintf(w, "meshctl %s: %s\n\nusage: %s\n", m.Name, m.Summary, m.Usage)
+	fmt.Fprintf(w, "meshctl %s: %s\n\n", m.Name, m.Summary)
+	writeUsage(w, m.Usage)
 	if m.Text != "" {
 		fmt.Fprintf(w, "\n%s\n", m.Text)
 	}
@@ -69,4 +71,18 @@ func writeHelp(w io.Writer, c command) {
 		heading = ""
 	}
 	fmt.Fprintf(w, "\nexample: %s\n%s", m.Example, exitCodes)
+}
+
+// writeUsage writes a usage line, wrapped between what stands in brackets.
+func writeUsage(w io.Writer, usage string) {
+	const width, indent = 80, "       "
+	line := "usage: "
+	for i, part := range strings.SplitAfter(usage, "] ") {
+		if i > 0 && len(line)+len(strings.TrimRight(part, " ")) > width {
+			fmt.Fprintln(w, strings.TrimRight(line, " "))
+			line = indent
+		}
+		line += part
+	}
+	fmt.Fprintln(w, line)
 }

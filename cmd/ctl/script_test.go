@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -127,16 +128,29 @@ type fakeDaemon struct {
 		Services    []control.Service
 		Endpoints   []control.Endpoint
 		Connections []control.Connection
+		Routes      []control.ServiceRoutes
+		Explanation control.Explanation
 		Checks      []control.CheckResult
 		Reload      control.ReloadResult
 		Switch      control.SwitchResult
 	}
 }
 
-func (d *fakeDaemon) Status() control.Status                      { return d.Answers.Status }
-func (d *fakeDaemon) Services() []control.Service                 { return d.Answers.Services }
-func (d *fakeDaemon) Endpoints() []control.Endpoint               { return d.Answers.Endpoints }
-func (d *fakeDaemon) Connections() []control.Connection           { return d.Answers.Connections }
+func (d *fakeDaemon) Status() control.Status            { return d.Answers.Status }
+func (d *fakeDaemon) Services() []control.Service       { return d.Answers.Services }
+func (d *fakeDaemon) Endpoints() []control.Endpoint     { return d.Answers.Endpoints }
+func (d *fakeDaemon) Connections() []control.Connection { return d.Answers.Connections }
+func (d *fakeDaemon) Routes(service string) []control.ServiceRoutes {
+	return slices.DeleteFunc(slices.Clone(d.Answers.Routes), func(s control.ServiceRoutes) bool { return service != "" && s.Service != service })
+}
+
+func (d *fakeDaemon) Explain(q control.Question) (control.Explanation, *control.Error) {
+	if q.To != d.Answers.Explanation.Destination.Service {
+		return control.Explanation{}, control.NoService(q.To)
+	}
+	return d.Answers.Explanation, nil
+}
+
 func (d *fakeDaemon) Check(context.Context) []control.CheckResult { return d.Answers.Checks }
 func (d *fakeDaemon) Switch(bool) control.SwitchResult            { return d.Answers.Switch }
 func (d *fakeDaemon) Reload(context.Context) control.ReloadResult { return d.Answers.Reload }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-
-	"github.com/meshd/meshd/engine/config"
 )
 
 var validateCommand = command{
@@ -33,26 +31,19 @@ the example has meshd.hcl and mesh.d, and may have conf.d.`,
 		root := flags.String("root", "", "look into this `DIR` for what is below /etc/meshd")
 		host := flags.String("host", "", "validate as the host of this `NAME` (default: this one)")
 		return func(_ context.Context, args []string) error {
-			o := config.Options{Paths: append(paths, args...), Root: *root, Hostname: *host, UserID: config.LocalUser}
-			if *host != "" || *root != "" {
-				o.UserID = nil // that host has other users
-			}
-			return validate(p, o)
+			return validate(p, append(paths, args...), *root, *host)
 		}
 	},
 }
 
-func validate(p *program, o config.Options) error {
-	if o.Hostname == "" {
-		var err error
-		if o.Hostname, err = p.Hostname(); err != nil {
-			return fmt.Errorf("read host name: %w: name the host with -host", err)
-		}
+func validate(p *program, paths []string, root, host string) error {
+	loaded, diagnostics, err := p.load(paths, root, host)
+	if err != nil {
+		return err
 	}
-	loaded, diagnostics := config.Load(o)
 	if diagnostics.Len() > 0 {
-		if err := diagnostics.WriteText(p.Stderr, p.Width, p.IsTerminal && p.Getenv("NO_COLOR") == ""); err != nil {
-			return fmt.Errorf("write diagnostics: %w", err)
+		if err := p.writeDiagnostics(diagnostics); err != nil {
+			return err
 		}
 	}
 	if diagnostics.HasErrors() {

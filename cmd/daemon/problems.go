@@ -33,6 +33,7 @@ func (d *daemon) problems() []control.Problem {
 	all = append(all, d.resolved.problems()...)
 	all = append(all, d.memory.problems()...)
 	all = append(all, d.outsideProblems()...)
+	all = append(all, d.telemetryProblems()...)
 	all = append(all, d.deadServices()...)
 	for _, unit := range d.workloads.unclearUnits() {
 		all = append(all, control.Problem{

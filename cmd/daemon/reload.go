@@ -90,20 +90,25 @@ func (d *daemon) apply(ctx context.Context, next *config.Config) error {
 	if before == nil {
 		d.memory.recall(snap, time.Now())
 	}
-	page, err := d.openMetrics(ctx, next)
+	lines, err := d.openAccessLog(next)
 	if err != nil {
 		return err
+	}
+	page, err := d.openMetrics(ctx, next)
+	if err != nil {
+		return errors.Join(err, lines.Close())
 	}
 	// Publish.
 	if err := d.publish(next, snap); err != nil {
 		d.discard(page)
-		return err
+		return errors.Join(err, lines.Close())
 	}
 	after.at = time.Now()
 	d.loaded.Store(after)
 	if before == nil {
 		close(d.published)
 	}
+	d.useTelemetry(next, lines)
 	d.memory.catalog.Changed()
 	d.hosts.keep()
 	if before != nil { // else it is not captured yet what the names lead to

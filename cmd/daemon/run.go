@@ -18,6 +18,7 @@ import (
 
 	"github.com/meshd/meshd/bpf"
 	"github.com/meshd/meshd/cmd/ctl"
+	"github.com/meshd/meshd/engine/accesslog"
 	"github.com/meshd/meshd/engine/config"
 	"github.com/meshd/meshd/engine/control"
 	"github.com/meshd/meshd/engine/dns"
@@ -28,6 +29,7 @@ import (
 	"github.com/meshd/meshd/engine/proxy"
 	"github.com/meshd/meshd/engine/resolve"
 	"github.com/meshd/meshd/engine/snapshot"
+	"github.com/meshd/meshd/engine/trace"
 	"github.com/meshd/meshd/systemd"
 )
 
@@ -42,6 +44,8 @@ type daemon struct {
 	owner     *ownership
 	sockets   *listen.Set
 	metrics   *observe.Metrics
+	accessLog *accesslog.Log
+	tracer    *trace.Tracer
 	cgroup    string
 	cgroups   *systemd.Tree
 	kernel    *bpf.Kernel
@@ -143,6 +147,7 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 	if err := d.makeParts(); err != nil {
 		return err
 	}
+	defer d.closeTelemetry()
 
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx)) // what serves goes on while a stop drains
 	defer stop()
@@ -184,6 +189,7 @@ func (d *daemon) makeParts() error {
 	d.checks = health.New()
 	d.newOutside()
 	d.newMemory()
+	d.newTelemetry()
 	d.hosts = &hostsFile{path: hostsPath, wanted: d.hostsBlock, log: d.log}
 	d.control = control.New(backend{d}, control.Config{Group: meshdGroup(), Log: d.log})
 	return errors.Join(d.newProxy(), d.newResolvers())
@@ -314,6 +320,8 @@ func (d *daemon) newProxy() (err error) {
 		Workloads:      d.workloads,
 		Snapshots:      d.snapshots,
 		Metrics:        d.metrics,
+		AccessLog:      d.accessLog,
+		Tracer:         d.tracer,
 		Log:            d.log,
 		MaxConnections: maxConnections(),
 	})

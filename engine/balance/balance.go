@@ -1,7 +1,8 @@
 // Package balance chooses one endpoint of a service for a connection, among those that are healthy.
 //
 // A choice takes no lock and allocates nothing, so that it costs the same on the busiest service. balance.go has the
-// policies, choice.go what they choose from, health.go how endpoints stand.
+// policies, wheel.go those that keep to an endpoint, choice.go what they choose from, health.go how endpoints stand, outlier.go
+// what else ejects them.
 package balance
 
 import (
@@ -18,20 +19,38 @@ import (
 //
 // It is immutable but for what is counted and known of its endpoints, and safe for concurrent use.
 type Group struct {
-	policy    mesh.Balancing
-	zone      string
+	rules
+	zones     []string // whose endpoints come after those of the callers' own, in that order
 	endpoints []*Endpoint
 	departed  map[netip.AddrPort]*counters // of addresses that the group had before; see depart
 	turn      atomic.Uint64                // of round robin
+	wheel     *wheel                       // of the policies that hash
 	standing  *standing
+	load      *Load
+	whole     *Group // of which it is a part; nil: it is none
 	current   atomic.Pointer[choice]
+}
+
+// rules are how a group and its parts choose and judge.
+type rules struct {
+	policy   mesh.Balancing
+	balancer mesh.Balancer
+	zone     string
+	outlier  *mesh.OutlierDetection
+	unread   bool
 }
 
 // Config is what a group is made of.
 type Config struct {
 	Policy    mesh.Balancing  // an unknown or empty one is round robin
+	Balancer  mesh.Balancer   // what the policy is told
 	Endpoints []mesh.Endpoint // in the order in which Endpoints returns them
 	Zone      string          // of the callers, whose endpoints are preferred; empty: no preference
+	Zones     []string        // of the endpoints that come next, in that order, before those of all other zones
+	Load      *Load           // of the service; nil: what the group before had, or one of its own
+
+	Outlier *mesh.OutlierDetection // nil: five connections in a row that fail eject an endpoint
+	Unread  bool                   // nobody reads what endpoints answer, so Status is never called
 
 	// Previous is the group of the same service in the snapshot before; nil when there is none. An endpoint that keeps
 	// its address keeps its counters and its state: both groups share them, so connections of the old one are still seen
@@ -41,18 +60,24 @@ type Config struct {
 
 // New returns a group.
 func New(c Config) *Group {
-	g := &Group{policy: c.Policy, zone: c.Zone, endpoints: make([]*Endpoint, 0, len(c.Endpoints))}
+	g := &Group{
+		rules: rules{c.Policy, c.Balancer, c.Zone, c.Outlier, c.Unread},
+		zones: c.Zones, endpoints: make([]*Endpoint, 0, len(c.Endpoints)),
+	}
 	known := make(map[netip.AddrPort]*counters)
 	if c.Previous == nil {
-		g.standing = new(standing)
+		g.standing, g.load = new(standing), new(Load)
 		g.turn.Store(rand.Uint64N(1 << 32)) // hosts that start together shall not all begin at the same endpoint
 	} else {
-		g.standing = c.Previous.standing
+		g.standing, g.load = c.Previous.standing, c.Previous.load
 		g.turn.Store(c.Previous.turn.Load())
 		maps.Copy(known, c.Previous.departed)
 		for _, e := range c.Previous.endpoints {
 			known[e.Address] = e.counters
 		}
+	}
+	if c.Load != nil {
+		g.load = c.Load
 	}
 	for i, e := range c.Endpoints {
 		shared := known[e.Address]
@@ -66,6 +91,7 @@ func New(c Config) *Group {
 	if c.Previous != nil {
 		g.depart(c.Previous, known)
 	}
+	g.wheel = newWheel(g, c.Previous)
 	return g
 }
 
@@ -88,6 +114,9 @@ func (g *Group) depart(previous *Group, known map[netip.AddrPort]*counters) {
 // Endpoints returns all endpoints of the group in their order. The caller must not change the slice.
 func (g *Group) Endpoints() []*Endpoint { return g.endpoints }
 
+// Load returns what is under way to the service of which the group is.
+func (g *Group) Load() *Load { return g.load }
+
 // Pick returns an endpoint that is not in tried and adds it to tried; nil when none is left, or when the checks of all
 // of them fail.
 //
@@ -106,7 +135,7 @@ func (g *Group) Pick(tried *Tried) *Endpoint {
 		i = g.next(c, tried)
 	case g.policy == mesh.LeastRequest:
 		i = g.leastRequest(c)
-	case g.policy == mesh.Random:
+	case g.policy == mesh.Random || g.policy.Hashes():
 		i = c.first[c.draw(none)]
 	default:
 		i = g.roundRobin(c)
@@ -137,13 +166,18 @@ func (g *Group) roundRobin(c *choice) int {
 	return c.first[c.draw(none)]
 }
 
-// leastRequest returns the less busy of two endpoints drawn by weight.
+// leastRequest returns the least busy of two endpoints, or as many as the policy is told, drawn by weight.
 func (g *Group) leastRequest(c *choice) int {
 	p := c.draw(none)
 	if len(c.first) == 1 {
 		return c.first[p]
 	}
-	return g.lessBusy(c.first[p], c.first[c.draw(p)])
+	for range max(g.balancer.Choices, 2) - 1 {
+		if q := c.draw(p); g.lessBusy(c.first[p], c.first[q]) != c.first[p] {
+			p = q
+		}
+	}
+	return c.first[p]
 }
 
 // lessBusy returns the less busy of two endpoints; of two that are equally busy the first, so that an idle group is
@@ -162,12 +196,7 @@ const none = -1
 // next returns an endpoint for a connection that has failed before: by weight, one of the lowest rank that is left. It
 // looks at every endpoint.
 func (g *Group) next(c *choice, tried *Tried) int {
-	best := unranked
-	for i := range g.endpoints {
-		if !tried.has(i) {
-			best = min(best, c.rank[i])
-		}
-	}
+	best := g.best(c, tried)
 	i := g.drawLeft(c, tried, best, none)
 	if g.policy == mesh.LeastRequest {
 		if j := g.drawLeft(c, tried, best, i); j != none {
@@ -175,6 +204,17 @@ func (g *Group) next(c *choice, tried *Tried) int {
 		}
 	}
 	return i
+}
+
+// best returns the lowest rank that is left.
+func (g *Group) best(c *choice, tried *Tried) rank {
+	best := unranked
+	for i := range g.endpoints {
+		if !tried.has(i) {
+			best = min(best, c.rank[i])
+		}
+	}
+	return best
 }
 
 // drawLeft draws by weight an endpoint of a rank that is neither tried nor except; none when there is none.

@@ -7,16 +7,31 @@ import (
 	"time"
 )
 
-// rank orders the endpoints of a choice: a connection that has failed goes on to those of the lowest rank that are left.
-type rank uint8
+// rank orders the endpoints of a choice: a connection that has failed goes on to those of the lowest rank that are left. Those
+// that are usable have the ranks from near on, by how far their zone is.
+type rank uint32
 
 const (
-	near    rank = iota // usable and in the zone of the callers, or usable when the zone does not matter
-	far                 // usable
-	ejected             // was not a while ago; may be by now
-	down                // is not, by its check; tried rather than nothing
+	near    rank = 0            // usable and in the zone of the callers, or usable when the zone does not matter
+	ejected rank = 1<<16 + iota // was not a while ago; may be by now
+	down                        // is not, by its check; tried rather than nothing
 	unranked
 )
+
+// distance returns the rank of an endpoint that is usable: first come those of the callers' zone, then those of the further
+// zones in their order, then all others.
+func (g *Group) distance(e *Endpoint) rank {
+	if g.zone != "" && e.Zone == g.zone {
+		return near
+	}
+	if i := slices.Index(g.zones, e.Zone); i >= 0 {
+		return near + 1 + rank(i)
+	}
+	if g.zone == "" && len(g.zones) == 0 {
+		return near
+	}
+	return near + 1 + rank(len(g.zones))
+}
 
 // choice is what a group chooses from while no endpoint changes its state. It is immutable.
 type choice struct {
@@ -24,6 +39,7 @@ type choice struct {
 	until    time.Time // when an ejection ends; zero: none does
 	rank     []rank    // of each endpoint
 	usable   int       // endpoints that are up
+	last     rank      // endpoints up to it are in first
 	first    []int     // the endpoints of which a connection gets its first; empty: none
 	upTo     []uint64  // upTo[p] is the sum of the weights before and including first[p]
 	heaviest uint64    // the largest weight in first
@@ -48,47 +64,44 @@ func (g *Group) isFresh(c *choice) bool {
 	return c != nil && c.version == g.standing.version.Load() && (c.until.IsZero() || time.Now().Before(c.until))
 }
 
-// choose works out a choice: the usable endpoints of the zone, else all that are usable.
+// choose works out a choice: the usable endpoints of the closest zone that has any.
 //
 // When less than half of the endpoints are usable it is all of them, usable or not, as Envoy does below its panic
 // threshold: what is left would hardly carry the load of all, and so many rarely fail by themselves. When the checks
 // of all endpoints fail there is no choice.
 func (g *Group) choose(now time.Time) *choice {
 	c := &choice{rank: make([]rank, len(g.endpoints))}
-	var count [unranked]int
+	closest, downs := unranked, 0
 	for i, e := range g.endpoints {
 		g.standing.settle(&e.health, now)
 		switch e.health.current() {
 		case Down:
 			c.rank[i] = down
+			downs++
 		case Ejected:
 			c.rank[i] = ejected
 			if c.until.IsZero() || e.health.until.Before(c.until) {
 				c.until = e.health.until
 			}
 		default:
-			if g.zone != "" && e.Zone != g.zone {
-				c.rank[i] = far
-			}
+			c.rank[i] = g.distance(e)
+			closest = min(closest, c.rank[i])
+			c.usable++
 		}
-		count[c.rank[i]]++
 	}
 	c.version = g.standing.version.Load()
-	c.usable = count[near] + count[far]
-	last := near
+	c.last = closest
 	switch {
-	case count[down] == len(g.endpoints):
+	case downs == len(g.endpoints):
 		return c
 	case 2*c.usable < len(g.endpoints):
-		last = down
-	case count[near] == 0:
-		last = far
+		c.last = down
 	}
 	c.first = make([]int, 0, len(g.endpoints))
 	c.upTo = make([]uint64, 0, len(g.endpoints))
 	var sum uint64
 	for i, e := range g.endpoints {
-		if c.rank[i] > last {
+		if c.rank[i] > c.last {
 			continue
 		}
 		sum += uint64(e.Weight)
@@ -136,10 +149,10 @@ func (g *Group) Version() uint64 { return g.choice().version }
 // endpoints that are known to be down.
 func (g *Group) Backends() []netip.AddrPort {
 	c := g.choice()
-	for _, last := range []rank{far, ejected} {
+	for _, end := range []rank{ejected, down} {
 		var all []netip.AddrPort
 		for i, e := range g.endpoints {
-			if c.rank[i] <= last {
+			if c.rank[i] < end {
 				all = append(all, e.Address)
 			}
 		}

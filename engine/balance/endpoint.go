@@ -28,7 +28,8 @@ type counters struct {
 	refusals  atomic.Uint64 // connects in a row that failed
 	resets    atomic.Uint64 // connections in a row that were reset before a byte came
 	last      atomic.Pointer[Failure]
-	health    health
+	results
+	health health
 }
 
 // Failure is a connection that an endpoint did not accept.
@@ -38,10 +39,16 @@ type Failure struct {
 }
 
 // Acquire counts a connection that is about to be made to the endpoint; Release must follow when it has ended.
-func (e *Endpoint) Acquire() { e.active.Add(1) }
+func (e *Endpoint) Acquire() {
+	e.active.Add(1)
+	e.group.load.connections.Add(1)
+}
 
 // Release takes back one Acquire.
-func (e *Endpoint) Release() { e.active.Add(-1) }
+func (e *Endpoint) Release() {
+	e.active.Add(-1)
+	e.group.load.connections.Add(-1)
+}
 
 // Active returns how many connections are made or open now.
 func (e *Endpoint) Active() int64 { return e.active.Load() }
@@ -53,9 +60,7 @@ func (e *Endpoint) Connect() {
 	if e.failing.Load() {
 		e.failing.Store(false)
 	}
-	if e.refusals.Load() != 0 {
-		e.refusals.Store(0)
-	}
+	zero(&e.refusals)
 }
 
 // Accept notes that the endpoint has accepted a check, so that it is not Failing. What its clients have met stays counted.
@@ -74,18 +79,28 @@ func (e *Endpoint) Fail(at time.Time, err error) {
 	if OwnFault(err) {
 		return
 	}
-	if n := e.refusals.Add(1); n%ejectAfter == 0 {
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			err = op.Err // the address stands beside it anyway
-		}
-		e.eject(at, "connections fail: "+err.Error())
+	if e.group.outlier != nil {
+		e.local(at, causeOf(err))
+		return
 	}
+	if n := e.refusals.Add(1); n%ejectAfter == 0 {
+		e.eject(at, "connections fail: "+causeOf(err))
+	}
+}
+
+// causeOf returns an error without the address, which stands beside it anyway.
+func causeOf(err error) string {
+	if op, ok := errors.AsType[*net.OpError](err); ok {
+		err = op.Err
+	}
+	return err.Error()
 }
 
 // Deliver notes the end of a connection by which the endpoint has sent something.
 func (e *Endpoint) Deliver() {
-	if e.resets.Load() != 0 {
-		e.resets.Store(0)
+	zero(&e.resets)
+	if e.group.outlier != nil {
+		e.delivered()
 	}
 }
 
@@ -95,6 +110,10 @@ func (e *Endpoint) Deliver() {
 // A reset after some bytes tells nothing of the endpoint: many programs end their connections so, like those that close
 // before they have read everything.
 func (e *Endpoint) Reset(at time.Time) {
+	if e.group.outlier != nil {
+		e.local(at, "a reset before a byte came")
+		return
+	}
 	if n := e.resets.Add(1); n%ejectAfter == 0 {
 		e.eject(at, "connections are reset before a byte comes")
 	}

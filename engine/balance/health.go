@@ -47,6 +47,7 @@ type health struct {
 type standing struct {
 	mu      sync.Mutex    // held by those who look at or change health
 	version atomic.Uint64 // grows with every transition; written under mu
+	due     atomic.Int64  // when statistics are judged next, in nanoseconds since 1970; 0: they begin
 }
 
 func (h *health) current() State {
@@ -97,13 +98,13 @@ func (e *Endpoint) MarkUp(at time.Time, reason string) {
 		e.failing.Store(false)
 		e.refusals.Store(0)
 		e.resets.Store(0)
+		e.forget()
 		s.enter(&e.health, at, Up, reason)
 	}
 }
 
 // eject takes the endpoint out of use for 30 s, for 30 s longer when the ejection before it ended only as long ago as
-// it had lasted, and for 300 s at most. At most half of the endpoints of a group are ejected, and never the last that
-// is up.
+// it had lasted, and for 300 s at most; with outlier detection as that says.
 func (e *Endpoint) eject(at time.Time, reason string) {
 	s := e.group.standing
 	s.mu.Lock()
@@ -119,15 +120,14 @@ func (e *Endpoint) eject(at time.Time, reason string) {
 		}
 	}
 	h := &e.health
-	if h.current() != Up || up == 1 || 2*(ejected+1) > len(e.group.endpoints) {
+	if h.current() != Up || !e.group.mayEject(ejected, up) {
 		return
 	}
-	if !h.isRemembered(at) {
-		h.ejections = 0
-	}
-	h.ejections++
-	h.lasts = min(time.Duration(h.ejections)*ejectFor, ejectMost)
+	h.ejections = e.group.successive(h, at) + 1
+	base, most := e.group.ejection()
+	h.lasts = min(time.Duration(h.ejections)*base, most)
 	h.until = at.Add(h.lasts)
+	e.forget()
 	s.enter(h, at, Ejected, reason)
 }
 

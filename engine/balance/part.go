@@ -2,10 +2,11 @@ package balance
 
 import "math/rand/v2"
 
-// Part returns a group of those endpoints that keep selects, in the same order and with the same policy. Both groups share
-// all that is counted and known of an endpoint, and an endpoint is ejected by what it has failed in both.
-func (g *Group) Part(keep func(*Endpoint) bool) *Group {
-	part := &Group{policy: g.policy, zone: g.zone, standing: g.standing}
+// Part returns a group of those endpoints that keep selects, in the same order and with the same rules, but for the zones: those
+// are as in Config. Both groups share all that is counted and known of an endpoint, and an endpoint is ejected by what it has
+// failed in both.
+func (g *Group) Part(keep func(*Endpoint) bool, zones []string) *Group {
+	part := &Group{rules: g.rules, zones: zones, standing: g.standing, load: g.load, whole: g}
 	part.turn.Store(rand.Uint64N(1 << 32))
 	for _, e := range g.endpoints {
 		if keep(e) {
@@ -14,5 +15,6 @@ func (g *Group) Part(keep func(*Endpoint) bool) *Group {
 			})
 		}
 	}
+	part.wheel = newWheel(part, nil)
 	return part
 }

@@ -10,7 +10,7 @@ import (
 func TestPart(t *testing.T) {
 	for _, policy := range policies {
 		whole := New(Config{Policy: policy, Endpoints: endpoints(1, 2, 3, 4)})
-		part := whole.Part(func(e *Endpoint) bool { return e.Weight%2 == 0 })
+		part := whole.Part(func(e *Endpoint) bool { return e.Weight%2 == 0 }, nil)
 		picked := make(map[uint32]int)
 		for range 6000 {
 			picked[part.Pick(new(Tried)).Weight]++
@@ -38,7 +38,7 @@ func TestPart(t *testing.T) {
 // TestHasUp: a part is up as long as one of its endpoints is, by whichever group that is noticed.
 func TestHasUp(t *testing.T) {
 	whole := New(Config{Endpoints: equal(4)})
-	part := whole.Part(func(e *Endpoint) bool { return e.index < 2 })
+	part := whole.Part(func(e *Endpoint) bool { return e.index < 2 }, nil)
 	if !part.HasUp() || New(Config{}).HasUp() {
 		t.Error("a group with endpoints that have not failed is not up, or one without any is")
 	}

@@ -40,7 +40,8 @@ func (e *Endpoint) Recall(was Standing, now time.Time) {
 	if len(h.history) > 0 || !known {
 		return
 	}
-	lasts := min(max(was.Lasts, 0), ejectMost)
+	_, most := e.group.ejection()
+	lasts := min(max(was.Lasts, 0), most)
 	until := was.Until
 	if latest := now.Add(lasts); until.After(latest) {
 		until = latest

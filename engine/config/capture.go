@@ -83,6 +83,7 @@ func (b *builder) capture() mesh.Capture {
 		ExcludePorts: b.excludePorts(exclude),
 		ExcludeCIDRs: b.excludeCIDRs(exclude),
 		ExcludeUIDs:  b.excludeUIDs(exclude),
+		At:           placeOf(c.Range),
 	}
 }
 

@@ -12,13 +12,18 @@ import (
 
 // checkBlock has every host ask the endpoints whether they work: check {}. An endpoint that does not is passed over.
 type checkBlock struct {
-	// TCP asks by a connection to the endpoint: it works when it accepts. Either tcp or http must be written.
+	// TCP asks by a connection to the endpoint: it works when it accepts. One of tcp, http and grpc must be written.
 	TCP      *bool     `hcl:"tcp,optional"`
 	TCPRange hcl.Range `hcl:"tcp,attr_value_range"`
 
 	// HTTP asks by a GET of this path: the endpoint works when it answers with a status from 200 to 399.
 	HTTP      *string   `hcl:"http,optional"`
 	HTTPRange hcl.Range `hcl:"http,attr_value_range"`
+
+	// GRPC asks by the gRPC health checking protocol, without TLS, for the gRPC service of this name, or for the server as a whole
+	// if it is "": the endpoint works when it answers that it serves.
+	GRPC      *string   `hcl:"grpc,optional"`
+	GRPCRange hcl.Range `hcl:"grpc,attr_value_range"`
 
 	// Interval is the time from one check of an endpoint to the next, "1s" to "1h". Default: "5s".
 	Interval      *string   `hcl:"interval,optional"`
@@ -49,6 +54,7 @@ const (
 	maxInterval = time.Hour
 	minTimeout  = 10 * time.Millisecond
 	maxInARow   = 100
+	maxGRPCName = 256
 )
 
 // check returns nil for a service that is not checked.
@@ -62,9 +68,15 @@ func (b *builder) check(s *serviceBlock) *mesh.Check {
 			"it, such as port = 80, or remove the check.")
 	}
 	built := &mesh.Check{Kind: mesh.CheckTCP, Interval: defaultInterval}
-	if (c.TCP == nil) == (c.HTTP == nil) {
-		b.errorf(c.Range, "Check needs tcp or http", "Write either tcp = true, for a check by a connection, or http = \"/…\", the path "+
-			"of a GET.")
+	ways := 0
+	for _, written := range []bool{c.TCP != nil, c.HTTP != nil, c.GRPC != nil} {
+		if written {
+			ways++
+		}
+	}
+	if ways != 1 {
+		b.errorf(c.Range, "Check needs tcp, http or grpc", "It has %d of them. Write tcp = true, for a check by a connection, http = \"/…\", the "+
+			"path of a GET, or grpc = \"\", for what a gRPC server says of its health.", ways)
 	}
 	if c.TCP != nil && !*c.TCP {
 		b.errorf(c.TCPRange, "Check by nothing", "Write tcp = true, or remove the check block.")
@@ -72,6 +84,13 @@ func (b *builder) check(s *serviceBlock) *mesh.Check {
 	if c.HTTP != nil {
 		built.Kind, built.Path = mesh.CheckHTTP, *c.HTTP
 		b.path(c.HTTPRange, *c.HTTP)
+	}
+	if c.GRPC != nil {
+		built.Kind, built.Name = mesh.CheckGRPC, *c.GRPC
+		if len(*c.GRPC) > maxGRPCName {
+			b.errorf(c.GRPCRange, "Invalid grpc", "The name has %d characters, and may have %d. Write that of a gRPC service, such as "+
+				"\"shop.Billing\".", len(*c.GRPC), maxGRPCName)
+		}
 	}
 	if c.Interval != nil {
 		built.Interval = b.duration(c.IntervalRange, "interval", *c.Interval, minInterval, maxInterval)

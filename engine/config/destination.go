@@ -27,15 +27,17 @@ type destinationBlock struct {
 	PrefixRewriteRange hcl.Range `hcl:"prefix_rewrite,attr_value_range"`
 
 	// RequestTimeout is the time for a whole request and its response, with all retries, "1ms" to "24h"; then the answer is
-	// 504. Default: no limit.
+	// 504, or a reset if it has begun. Once an upgrade is agreed to, only idle_timeout counts. Default: no limit.
 	RequestTimeout      *string   `hcl:"request_timeout,optional"`
 	RequestTimeoutRange hcl.Range `hcl:"request_timeout,attr_value_range"`
 
-	// IdleTimeout is how long neither side may send anything while a request lasts, "1ms" to "24h". Default: no limit.
+	// IdleTimeout is how long nothing may pass either way while a request lasts, "1ms" to "24h", also on what an upgrade has led to;
+	// then the answer is 504, or a reset if it has begun. Default: no limit.
 	IdleTimeout      *string   `hcl:"idle_timeout,optional"`
 	IdleTimeoutRange hcl.Range `hcl:"idle_timeout,attr_value_range"`
 
 	Retry           *retryBlock       `hcl:"retry,block"`
+	Mirror          *mirrorBlock      `hcl:"mirror,block"`
 	RequestHeaders  *headerEditsBlock `hcl:"request_headers,block"`
 	ResponseHeaders *headerEditsBlock `hcl:"response_headers,block"`
 
@@ -51,8 +53,10 @@ type retryBlock struct {
 	AttemptsRange hcl.Range `hcl:"attempts,attr_value_range"`
 
 	// On are the failures after which it is: "connect-failure", no connection could be made; "reset", the connection ended
-	// before a response; "gateway-error", 502, 503 and 504; "5xx", any of them and no response at all; "retriable-4xx", 409; or
-	// a status such as "503".
+	// before a response, or none began in the per_try_timeout; "gateway-error", 502, 503 and 504; "5xx", any of them and no
+	// response at all; "retriable-4xx", 409; "refused-stream", the endpoint says that it did nothing for it; a status such as
+	// "503", of the endpoint's or of meshd's own; or, of gRPC, "cancelled", "deadline-exceeded", "internal", "resource-exhausted" or "unavailable" as all that is
+	// answered. A body of more than 64 KiB is sent once.
 	On      []string  `hcl:"on"`
 	OnRange hcl.Range `hcl:"on,attr_value_range"`
 
@@ -144,6 +148,9 @@ func (b *builder) destination(own string, d *destinationBlock, match mesh.RouteM
 	if d.Retry != nil {
 		built.Retry = b.retry(d.Retry, most)
 	}
+	if d.Mirror != nil {
+		built.Mirror = b.mirror(own, d.Mirror)
+	}
 	if d.RequestHeaders != nil {
 		built.Request = b.headerEdits(d.RequestHeaders)
 	}
@@ -176,7 +183,8 @@ func (b *builder) rewrite(at hcl.Range, written *string, match mesh.RouteMatch) 
 }
 
 var retryConditions = []string{
-	mesh.RetryConnectFailure, mesh.RetryReset, mesh.RetryGatewayError, mesh.Retry5xx, mesh.Retry4xx,
+	mesh.RetryConnectFailure, mesh.RetryReset, mesh.RetryGatewayError, mesh.Retry5xx, mesh.Retry4xx, mesh.RetryRefused,
+	mesh.RetryCancelled, mesh.RetryDeadlineExceeded, mesh.RetryInternal, mesh.RetryResourceExhausted, mesh.RetryUnavailable,
 }
 
 func (b *builder) retry(r *retryBlock, most time.Duration) *mesh.Retry {

@@ -35,6 +35,9 @@ type Config struct {
 	DNS        DNS
 	Static     Static
 	Prometheus Prometheus
+	AccessLog  AccessLog
+	OTLP       OTLP
+	RequestIDs bool         // requests get one that have none
 	Catalog    mesh.Catalog // empty without a mesh block
 	Host       mesh.Host    // this machine's entry of the catalog; empty without a mesh block
 
@@ -130,7 +133,11 @@ type claim struct {
 
 func (b *builder) build(hostname string) *Config {
 	node, named := b.node()
-	c := &Config{Node: node, Capture: b.capture(), DNS: b.dns(), Prometheus: b.prometheus()}
+	t := b.telemetry()
+	c := &Config{
+		Node: node, Capture: b.capture(), DNS: b.dns(),
+		Prometheus: b.prometheus(t), AccessLog: b.accessLog(t), OTLP: b.otlp(t), RequestIDs: b.requestIDs(t),
+	}
 	meshes := distinct(b, b.Meshes)
 	hosts, services := distinct(b, b.Hosts), distinct(b, b.Services)
 	routers, splitters, resolvers := distinct(b, b.Routers), distinct(b, b.Splitters), distinct(b, b.Resolvers)

@@ -22,12 +22,13 @@ type resolverBlock struct {
 	DefaultSubset      *string   `hcl:"default_subset,optional"`
 	DefaultSubsetRange hcl.Range `hcl:"default_subset,attr_value_range"`
 
-	// ConnectTimeout is the time for one connection to an endpoint, "10ms" to "60s"; then the next one is tried. Default: the
-	// same time as for other services.
+	// ConnectTimeout is the time for one connection to an endpoint, "10ms" to "60s"; then the next one is tried. Default:
+	// "5s".
 	ConnectTimeout      *string   `hcl:"connect_timeout,optional"`
 	ConnectTimeoutRange hcl.Range `hcl:"connect_timeout,attr_value_range"`
 
-	LoadBalancer *loadBalancerBlock `hcl:"load_balancer,block"`
+	LoadBalancer     *loadBalancerBlock     `hcl:"load_balancer,block"`
+	OutlierDetection *outlierDetectionBlock `hcl:"outlier_detection,block"`
 
 	Subsets []*subsetBlock `hcl:"subset,block"`
 
@@ -37,14 +38,6 @@ type resolverBlock struct {
 	Failovers []*failoverBlock `hcl:"failover,block"`
 
 	Range hcl.Range `hcl:",def_range"`
-}
-
-// loadBalancerBlock chooses one endpoint of several.
-type loadBalancerBlock struct {
-	// Policy is "round_robin", "least_request", the less busy of two random endpoints, or "random".
-	// Default: "least_request".
-	Policy      *string   `hcl:"policy,optional"`
-	PolicyRange hcl.Range `hcl:"policy,attr_value_range"`
 }
 
 // subsetBlock is those endpoints of the service that a filter selects: subset "v2" {}.
@@ -83,35 +76,23 @@ type failoverBlock struct {
 	Subset      string    `hcl:"subset,label"`
 	SubsetRange hcl.Range `hcl:"subset,label_range"`
 
+	// Zones are the zones whose endpoints of the subset itself stand in, in this order, for those of the caller's zone. They come
+	// before endpoints of all other zones, and those before the targets. Default: [], all other zones alike.
+	Zones      []string  `hcl:"zones,optional"`
+	ZonesRange hcl.Range `hcl:"zones,attr_value_range"`
+
 	Targets []*targetBlock `hcl:"target,block"`
 
 	Range hcl.Range `hcl:",def_range"`
 }
 
 const (
-	defaultBalancing  = mesh.LeastRequest
 	minConnectTimeout = 10 * time.Millisecond
 	maxConnectTimeout = time.Minute
 )
 
 func (r *resolverBlock) title() string      { return fmt.Sprintf("resolver %q", r.Service) }
 func (r *resolverBlock) defined() hcl.Range { return r.Range }
-
-// balance puts the load balancers into their services.
-func (b *builder) balance(all []*resolverBlock, c *mesh.Catalog) {
-	for _, r := range all {
-		lb := valueOr(r.LoadBalancer, loadBalancerBlock{})
-		policy := valueOr(lb.Policy, string(defaultBalancing))
-		b.oneOf(lb.PolicyRange, "load balancer policy", policy, string(mesh.RoundRobin), string(mesh.LeastRequest), string(mesh.Random))
-		if b.services[r.Service] == nil && !b.incomplete {
-			b.errorf(r.ServiceRange, "Unknown service", "There is no service %q.%s Add service %q {}, or remove the resolver.",
-				r.Service, didYouMean(r.Service, b.services), r.Service)
-		}
-		if s, found := c.Service(r.Service); found {
-			s.Balancing = mesh.Balancing(policy)
-		}
-	}
-}
 
 // buildResolvers returns the resolvers that say more than a load balancer, sorted by service.
 func (b *builder) buildResolvers(all []*resolverBlock, c *mesh.Catalog) []mesh.Resolver {
@@ -121,8 +102,8 @@ func (b *builder) buildResolvers(all []*resolverBlock, c *mesh.Catalog) []mesh.R
 		if r.onlyBalances() {
 			continue
 		}
-		if s := b.services[r.Service]; s != nil && !b.broken[s.Range] && !s.speaksHTTP() {
-			b.errorf(r.Range, "Resolver of a tcp service", "For a tcp service a resolver has only a load_balancer. Write protocol = \"http\" in "+
+		if s := b.services[r.Service]; s != nil && !b.broken[s.Range] && !s.speaksHTTP() && r.looksAtRequests() {
+			b.errorf(r.Range, "Resolver of a tcp service", "For a tcp service a resolver has only load_balancer, outlier_detection, connect_timeout, and zones of failover \"*\". Write protocol = \"http\" in "+
 				"%s at %s, if that is what it speaks, or remove the rest.", s.title(), place(s.Range))
 		}
 		resolver := mesh.Resolver{Service: r.Service, DefaultSubset: valueOr(r.DefaultSubset, ""), At: placeOf(r.Range)}
@@ -137,7 +118,7 @@ func (b *builder) buildResolvers(all []*resolverBlock, c *mesh.Catalog) []mesh.R
 			resolver.Redirect = b.resolverRedirect(r)
 			redirects[r.Service] = []step{{resolver.Redirect.Service, r.Redirect.Range}}
 		}
-		resolver.Failover = b.failovers(r)
+		resolver.Failover = b.failovers(r, c)
 		built = append(built, resolver)
 	}
 	b.cycles("Redirects in a circle", redirects)
@@ -146,7 +127,13 @@ func (b *builder) buildResolvers(all []*resolverBlock, c *mesh.Catalog) []mesh.R
 }
 
 func (r *resolverBlock) onlyBalances() bool {
-	return r.DefaultSubset == nil && r.ConnectTimeout == nil && len(r.Subsets) == 0 && r.Redirect == nil && len(r.Failovers) == 0
+	return r.ConnectTimeout == nil && len(r.Failovers) == 0 && !r.looksAtRequests()
+}
+
+// looksAtRequests says whether it has what only a service has whose requests are read.
+func (r *resolverBlock) looksAtRequests() bool {
+	return r.DefaultSubset != nil || len(r.Subsets) > 0 || r.Redirect != nil ||
+		slices.ContainsFunc(r.Failovers, func(f *failoverBlock) bool { return f.Subset != mesh.AnySubset || len(f.Targets) > 0 })
 }
 
 // subsets returns the subsets sorted by name.
@@ -200,7 +187,7 @@ func (b *builder) resolverRedirect(r *resolverBlock) *mesh.Target {
 }
 
 // failovers returns the failovers sorted by subset.
-func (b *builder) failovers(r *resolverBlock) []mesh.Failover {
+func (b *builder) failovers(r *resolverBlock, c *mesh.Catalog) []mesh.Failover {
 	first := make(map[string]hcl.Range)
 	var built []mesh.Failover
 	for _, f := range r.Failovers {
@@ -213,7 +200,7 @@ func (b *builder) failovers(r *resolverBlock) []mesh.Failover {
 		if f.Subset != mesh.AnySubset {
 			b.subset(f.SubsetRange, mesh.Target{Service: r.Service, Subset: f.Subset})
 		}
-		x := mesh.Failover{Subset: f.Subset}
+		x := mesh.Failover{Subset: f.Subset, Zones: b.zones(f, c, r.Service)}
 		for _, t := range f.Targets {
 			target, _ := b.target(targetRef{r.Service, t.Range, t.Service, t.ServiceRange, t.Subset, t.SubsetRange, false})
 			if target.Service == r.Service && (target.Subset == f.Subset || target.Subset == "" && f.Subset == mesh.AnySubset) {
@@ -221,11 +208,30 @@ func (b *builder) failovers(r *resolverBlock) []mesh.Failover {
 			}
 			x.Targets = append(x.Targets, target)
 		}
-		if len(f.Targets) == 0 {
-			b.errorf(f.Range, "Failover to nobody", "Add target { service = \"…\" }, or remove the block.")
+		if len(f.Targets) == 0 && len(f.Zones) == 0 {
+			b.errorf(f.Range, "Failover to nobody", "Add zones = [\"…\"] or target { service = \"…\" }, or remove the block.")
 		}
 		built = append(built, x)
 	}
 	slices.SortFunc(built, func(x, y mesh.Failover) int { return strings.Compare(x.Subset, y.Subset) })
+	return built
+}
+
+// zones returns the zones of a failover.
+func (b *builder) zones(f *failoverBlock, c *mesh.Catalog, service string) []string {
+	s, found := c.Service(service)
+	var built []string
+	for _, zone := range f.Zones {
+		switch {
+		case zone == "":
+			b.errorf(f.ZonesRange, "Zone without a name", "Write the zone of a host or endpoint block, such as \"eu-1b\".")
+		case slices.Contains(built, zone):
+			b.errorf(f.ZonesRange, "Zone is given twice", "%q is in the list already. Remove one of the two.", zone)
+		case found && len(s.Endpoints) > 0 && !slices.ContainsFunc(s.Endpoints, func(e mesh.Endpoint) bool { return e.Zone == zone }):
+			b.warnf(f.ZonesRange, "Zone without an endpoint", "No endpoint of service %q stands in zone %q, so nobody there stands in. Compare it with "+
+				"the zones of the hosts.", service, zone)
+		}
+		built = append(built, zone)
+	}
 	return built
 }

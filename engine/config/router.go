@@ -28,6 +28,7 @@ type routeBlock struct {
 	Destination *destinationBlock `hcl:"destination,block"`
 	Redirect    *redirectBlock    `hcl:"redirect,block"`
 	Respond     *respondBlock     `hcl:"respond,block"`
+	Fault       *faultBlock       `hcl:"fault,block"`
 
 	Range hcl.Range `hcl:",def_range"`
 }
@@ -76,6 +77,7 @@ func (b *builder) route(r *routerBlock, block *routeBlock) mesh.Route {
 		actions++
 		route.Respond = b.respond(block.Respond)
 	}
+	route.Fault = b.fault(block)
 	if actions != 1 {
 		b.errorf(block.Range, "Route needs one destination, redirect or respond", "It has %d of them. Write destination { service = \"…\" } "+
 			"to pass requests on, redirect {} to send the client elsewhere, or respond {} to answer at once.", actions)

@@ -44,6 +44,18 @@ type serviceBlock struct {
 	MaxConnections      *int      `hcl:"max_connections,optional"`
 	MaxConnectionsRange hcl.Range `hcl:"max_connections,attr_value_range"`
 
+	// MaxPendingRequests is how many HTTP requests to the service may wait on this host for a connection, or for their next
+	// try, 1 to 1000000; further ones are answered with 503. Default: no limit.
+	MaxPendingRequests      *int      `hcl:"max_pending_requests,optional"`
+	MaxPendingRequestsRange hcl.Range `hcl:"max_pending_requests,attr_value_range"`
+
+	// MaxConcurrentRequests is how many HTTP requests to the service this host may have under way, 1 to 1000000; further ones
+	// are answered with 503. Default: no limit.
+	MaxConcurrentRequests      *int      `hcl:"max_concurrent_requests,optional"`
+	MaxConcurrentRequestsRange hcl.Range `hcl:"max_concurrent_requests,attr_value_range"`
+
+	RateLimits []*rateLimitBlock `hcl:"rate_limit,block"`
+
 	// Listeners are further ports of the same identity, on the same endpoints.
 	Listeners []*listenerBlock `hcl:"listener,block"`
 
@@ -102,7 +114,7 @@ func (b *builder) service(s *serviceBlock) mesh.Service {
 		b.errorf(s.NameRange, "Reserved service name", "Names that begin with %q are the identities of hosts. Choose another "+
 			"one, such as %q.", hostIdentity, strings.TrimPrefix(s.Name, hostIdentity)+"-host")
 	}
-	built := mesh.Service{Name: s.Name, Protocol: b.protocol(s.Protocol, s.ProtocolRange), Balancing: defaultBalancing}
+	built := mesh.Service{Name: s.Name, Protocol: b.protocol(s.Protocol, s.ProtocolRange), Balancing: defaultBalancing, At: placeOf(s.Range)}
 	if s.Port != nil {
 		built.Port, _ = b.port(s.PortRange, *s.Port)
 		if len(s.Endpoints) == 0 && !b.leadsElsewhere(s.Name) {
@@ -116,9 +128,7 @@ func (b *builder) service(s *serviceBlock) mesh.Service {
 	built.Listeners = b.listeners(s)
 	built.Hostnames = b.hostnames(s)
 	built.Check = b.check(s)
-	if s.MaxConnections != nil {
-		built.MaxConnections = b.number(s.MaxConnectionsRange, "max_connections", *s.MaxConnections, 1, mostConnections)
-	}
+	b.limits(s, &built)
 	for _, e := range s.Endpoints {
 		if endpoint, ok := b.endpoint(e, s, built.Listeners); ok {
 			built.Endpoints = append(built.Endpoints, endpoint)

@@ -54,7 +54,7 @@ func (b *builder) buildSplitters(all []*splitterBlock) []mesh.Splitter {
 		splitter := mesh.Splitter{Service: s.Service, At: placeOf(s.Range)}
 		sum := 0
 		for _, x := range s.Splits {
-			weight := b.weight(x)
+			weight := b.hundredths(x.WeightRange, "weight", x.Weight)
 			sum += weight
 			target, _ := b.target(targetRef{s.Service, x.Range, x.Service, x.ServiceRange, x.Subset, x.SubsetRange, true})
 			splitter.Splits = append(splitter.Splits, mesh.Split{Weight: weight, Service: target.Service, Subset: target.Subset, At: placeOf(x.Range)})
@@ -73,15 +73,15 @@ func (b *builder) buildSplitters(all []*splitterBlock) []mesh.Splitter {
 	return built
 }
 
-// weight returns the weight in hundredths of a percent.
-func (b *builder) weight(x *splitBlock) int {
-	hundredths := x.Weight * 100
-	if x.Weight < 0 || x.Weight > 100 {
-		b.errorf(x.WeightRange, "Invalid weight", "A weight is a number of percents from 0 to 100. Write one that is.")
+// hundredths returns a number of percents in hundredths.
+func (b *builder) hundredths(at hcl.Range, what string, percents float64) int {
+	hundredths := percents * 100
+	if percents < 0 || percents > 100 {
+		b.errorf(at, "Invalid "+what, "A %s is a number of percents from 0 to 100. Write one that is.", what)
 		return 0
 	}
 	if rounded := math.Round(hundredths); math.Abs(hundredths-rounded) > 1e-6 {
-		b.errorf(x.WeightRange, "Invalid weight", "The smallest share is 0.01 percent. Write %s.", percent(int(rounded)))
+		b.errorf(at, "Invalid "+what, "The smallest share is 0.01 percent. Write %s.", percent(int(rounded)))
 	}
 	return int(math.Round(hundredths))
 }

@@ -9,6 +9,12 @@ import (
 // telemetryBlock says what meshd tells about itself: telemetry {}.
 type telemetryBlock struct {
 	Prometheus *prometheusBlock `hcl:"prometheus,block"`
+	AccessLog  *accessLogBlock  `hcl:"access_log,block"`
+	OTLP       *otlpBlock       `hcl:"otlp,block"`
+
+	// RequestID gives an x-request-id to each request that has none, which stands in the access log and in spans. A client is
+	// not told of it. Default: true with an access_log or otlp block, else false.
+	RequestID *bool `hcl:"request_id,optional"`
 
 	Range hcl.Range `hcl:",def_range"`
 }
@@ -26,10 +32,18 @@ const defaultListen = "127.0.0.1:15020"
 func (t *telemetryBlock) title() string      { return "telemetry" }
 func (t *telemetryBlock) defined() hcl.Range { return t.Range }
 
-func (b *builder) prometheus() Prometheus {
-	var p prometheusBlock
+// telemetry returns the block; nil when there is none.
+func (b *builder) telemetry() *telemetryBlock {
 	if all := distinct(b, b.Telemetries); len(all) > 0 {
-		p = valueOr(all[0].Prometheus, p)
+		return all[0]
+	}
+	return nil
+}
+
+func (b *builder) prometheus(t *telemetryBlock) Prometheus {
+	var p prometheusBlock
+	if t != nil {
+		p = valueOr(t.Prometheus, p)
 	}
 	text := valueOr(p.Listen, defaultListen)
 	if text == "" {

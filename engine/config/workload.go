@@ -57,7 +57,9 @@ func (b *builder) workload(w *workloadBlock, s *serviceBlock) mesh.Workload {
 		b.errorf(w.Range, "Workload would match nowhere", "The service has no endpoint on a host of the mesh, so nobody knows "+
 			"where to look for its processes. Write hosts = [\"…\"] in the workload block, or hosts = [\"*\"] for every host.")
 	}
-	return mesh.Workload{Unit: valueOr(w.Unit, ""), Cgroup: valueOr(w.Cgroup, ""), User: valueOr(w.User, ""), Hosts: w.Hosts}
+	return mesh.Workload{
+		Unit: valueOr(w.Unit, ""), Cgroup: valueOr(w.Cgroup, ""), User: valueOr(w.User, ""), Hosts: w.Hosts, At: placeOf(w.Range),
+	}
 }
 
 // onHost says whether a service has an endpoint on a host of the mesh.

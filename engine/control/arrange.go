@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// newServiceList, newEndpointList, newConnectionList and NewCheckReport put what a Backend gave into the form that the
-// documents promise: sorted, so that two answers can be compared, and without null lists, so that scripts can iterate.
+// The functions of this file put what a Backend gave into the form that the documents promise: sorted, so that two answers can
+// be compared, and without null lists, so that scripts can iterate.
 
 func newServiceList(services []Service) ServiceList {
 	services = slices.SortedFunc(slices.Values(services), func(a, b Service) int {
@@ -49,6 +49,36 @@ func newConnectionList(connections []Connection, service string) ConnectionList 
 	})
 	total := len(kept)
 	return ConnectionList{SchemaVersion: SchemaVersion, Connections: kept[:min(total, MaxConnections)], Total: total}
+}
+
+// NewRouteList returns the list of what becomes of requests to services.
+func NewRouteList(services []ServiceRoutes) RouteList {
+	services = slices.SortedFunc(slices.Values(services), func(a, b ServiceRoutes) int { return strings.Compare(a.Service, b.Service) })
+	for i := range services {
+		s := &services[i]
+		s.Ports, s.Routes, s.Targets = notNil(s.Ports), notNil(s.Routes), notNil(s.Targets)
+		for j := range s.Routes {
+			s.Routes[j].Match = notNil(s.Routes[j].Match)
+		}
+		for j := range s.Targets {
+			s.Targets[j].Endpoints = notNil(s.Targets[j].Endpoints)
+		}
+	}
+	return RouteList{SchemaVersion: SchemaVersion, Services: notNil(services)}
+}
+
+// Arranged completes an explanation.
+func (x Explanation) Arranged() Explanation {
+	x.SchemaVersion = SchemaVersion
+	x.Destination.Addresses = notNil(x.Destination.Addresses)
+	x.Routes, x.Targets = notNil(x.Routes), notNil(x.Targets)
+	for i := range x.Routes {
+		x.Routes[i].Match = notNil(x.Routes[i].Match)
+	}
+	for i := range x.Targets {
+		x.Targets[i].Endpoints = notNil(x.Targets[i].Endpoints)
+	}
+	return x
 }
 
 // NewCheckReport returns the report of the results; the ones that need a person come first.

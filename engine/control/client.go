@@ -72,6 +72,16 @@ func (c *Client) Connections(ctx context.Context, service string) (ConnectionLis
 	return get[ConnectionList](ctx, c, reads, "/v1/connections", ofService(service))
 }
 
+// Routes asks for what becomes of requests to a service, or to all services that say something of it when the name is empty.
+func (c *Client) Routes(ctx context.Context, service string) (RouteList, error) {
+	return get[RouteList](ctx, c, reads, "/v1/routes", ofService(service))
+}
+
+// Explain asks what becomes of a connection or request.
+func (c *Client) Explain(ctx context.Context, q Question) (Explanation, error) {
+	return get[Explanation](ctx, c, reads, "/v1/explain", q.values())
+}
+
 // Check asks meshd to check itself.
 func (c *Client) Check(ctx context.Context) (CheckReport, error) {
 	return get[CheckReport](ctx, c, reads, "/v1/check", nil)

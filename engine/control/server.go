@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"sync"
@@ -21,6 +22,10 @@ type Backend interface {
 	Services() []Service
 	Endpoints() []Endpoint
 	Connections() []Connection
+	// Routes returns those of all services in which there is something to see, or of the one that is named.
+	Routes(service string) []ServiceRoutes
+	// Explain tells what becomes of a connection or request, or what is wrong with the question.
+	Explain(Question) (Explanation, *Error)
 	// Check looks at what can change while meshd runs; it ends early with ctx.
 	Check(ctx context.Context) []CheckResult
 	// Reload applies the files, wholly or not at all. Its ctx ends with the server, not with the caller: half a
@@ -106,27 +111,74 @@ const (
 
 // call is a path of the API.
 type call struct {
-	path      string
-	access    access
-	byService bool // it takes the query parameter service, the name of one
-	answer    func(ctx context.Context, b Backend, service string) any
+	path   string
+	access access
+	takes  []string // query parameters; service is the name of one, and header may be there many times
+	answer func(ctx context.Context, b Backend, query url.Values) (any, *Error)
 }
 
 // calls is the whole API. Both kinds of access need the same membership: who may read sees every name, process and
 // address of the host, and who may change can only make meshd read files that belong to root.
 var calls = []call{
-	{"/v1/status", reads, false, func(_ context.Context, b Backend, _ string) any { return b.Status().arranged() }},
-	{"/v1/services", reads, false, func(_ context.Context, b Backend, _ string) any { return newServiceList(b.Services()) }},
-	{"/v1/endpoints", reads, true, func(_ context.Context, b Backend, service string) any {
-		return newEndpointList(b.Endpoints(), service)
+	{"/v1/status", reads, nil, plain(func(_ context.Context, b Backend) any { return b.Status().arranged() })},
+	{"/v1/services", reads, nil, plain(func(_ context.Context, b Backend) any { return newServiceList(b.Services()) })},
+	{"/v1/endpoints", reads, byService, ofServices(func(b Backend, service string) any { return newEndpointList(b.Endpoints(), service) })},
+	{"/v1/connections", reads, byService, ofServices(func(b Backend, service string) any { return newConnectionList(b.Connections(), service) })},
+	{"/v1/routes", reads, byService, ofServices(func(b Backend, service string) any { return NewRouteList(b.Routes(service)) })},
+	{"/v1/explain", reads, []string{"from", "to", "method", "url", "header", "draw"}, func(_ context.Context, b Backend, query url.Values) (any, *Error) {
+		x, err := b.Explain(questionOf(query))
+		return x.Arranged(), err
 	}},
-	{"/v1/connections", reads, true, func(_ context.Context, b Backend, service string) any {
-		return newConnectionList(b.Connections(), service)
-	}},
-	{"/v1/check", reads, false, func(ctx context.Context, b Backend, _ string) any { return NewCheckReport(b.Check(ctx)) }},
-	{"/v1/disable", changes, false, func(_ context.Context, b Backend, _ string) any { return b.Switch(false).arranged() }},
-	{"/v1/enable", changes, false, func(_ context.Context, b Backend, _ string) any { return b.Switch(true).arranged() }},
-	{"/v1/reload", changes, false, func(ctx context.Context, b Backend, _ string) any { return b.Reload(ctx).arranged() }},
+	{"/v1/check", reads, nil, plain(func(ctx context.Context, b Backend) any { return NewCheckReport(b.Check(ctx)) })},
+	{"/v1/disable", changes, nil, plain(func(_ context.Context, b Backend) any { return b.Switch(false).arranged() })},
+	{"/v1/enable", changes, nil, plain(func(_ context.Context, b Backend) any { return b.Switch(true).arranged() })},
+	{"/v1/reload", changes, nil, plain(func(ctx context.Context, b Backend) any { return b.Reload(ctx).arranged() })},
+}
+
+var byService = []string{"service"}
+
+// plain is the answer of a call without parameters.
+func plain(answer func(context.Context, Backend) any) func(context.Context, Backend, url.Values) (any, *Error) {
+	return func(ctx context.Context, b Backend, _ url.Values) (any, *Error) { return answer(ctx, b), nil }
+}
+
+// ofServices is the answer of a call about one service, which must exist, or about all.
+func ofServices(answer func(b Backend, service string) any) func(context.Context, Backend, url.Values) (any, *Error) {
+	return func(_ context.Context, b Backend, query url.Values) (any, *Error) {
+		service := query.Get("service")
+		if service != "" && !slices.ContainsFunc(b.Services(), func(s Service) bool { return s.Name == service }) {
+			// An empty list would hide the mistyped letter.
+			return nil, NoService(service)
+		}
+		return answer(b, service), nil
+	}
+}
+
+// NoService is the error of a question about a service that does not exist.
+func NoService(name string) *Error {
+	return refuse(http.StatusNotFound, "meshctl services lists them", "no service %q", name)
+}
+
+func questionOf(query url.Values) Question {
+	return Question{
+		From: query.Get("from"), To: query.Get("to"), Method: query.Get("method"), URL: query.Get("url"), Headers: query["header"],
+		Draw: query.Has("draw"),
+	}
+}
+
+// values writes a question as questionOf reads it.
+func (q Question) values() url.Values {
+	values := url.Values{"from": {q.From}, "to": {q.To}}
+	if q.Method != "" {
+		values["method"], values["url"] = []string{q.Method}, []string{q.URL}
+	}
+	if len(q.Headers) > 0 {
+		values["header"] = q.Headers
+	}
+	if q.Draw {
+		values["draw"] = []string{"1"}
+	}
+	return values
 }
 
 // handler returns the handler of all calls; life is the context of the ones that change something.
@@ -172,21 +224,16 @@ func (s *Server) serve(life context.Context, r *http.Request) (any, *Error) {
 	}
 	query := r.URL.Query()
 	for name, values := range query {
-		if !c.byService || name != "service" || len(values) != 1 {
+		if !slices.Contains(c.takes, name) || len(values) != 1 && name != "header" {
 			return nil, refuse(http.StatusBadRequest, "leave it out", "%s does not take the parameter %q, or not twice", c.path, name)
 		}
-	}
-	service := query.Get("service")
-	if service != "" && !slices.ContainsFunc(s.backend.Services(), func(s Service) bool { return s.Name == service }) {
-		// An empty list would hide the mistyped letter.
-		return nil, refuse(http.StatusNotFound, "meshctl services lists them", "no service %q", service)
 	}
 	ctx := r.Context()
 	if c.access == changes {
 		s.log.Info("control verb called", "path", c.path, "uid", caller.uid, "pid", caller.pid)
 		ctx = life
 	}
-	return c.answer(ctx, s.backend, service), nil
+	return c.answer(ctx, s.backend, query)
 }
 
 // refuse returns the error of a call that is not served.

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,15 @@ type fakeBackend struct {
 	endpoints   []Endpoint
 	connections []Connection
 	checks      []CheckResult
+	routes      []ServiceRoutes
+	explain     func(Question) (Explanation, *Error)
 	reload      func(context.Context) ReloadResult
+}
+
+func (b *fakeBackend) Explain(q Question) (Explanation, *Error) { return b.explain(q) }
+
+func (b *fakeBackend) Routes(service string) []ServiceRoutes {
+	return slices.DeleteFunc(slices.Clone(b.routes), func(s ServiceRoutes) bool { return service != "" && s.Service != service })
 }
 
 func (b *fakeBackend) Switch(on bool) SwitchResult             { return SwitchResult{Changed: !on} }
@@ -105,7 +114,11 @@ func TestEmptyDocumentsHaveNoNull(t *testing.T) {
 	b := &fakeBackend{
 		services:  []Service{{Name: "nightly"}},
 		endpoints: []Endpoint{{Service: "nightly"}},
-		reload:    func(context.Context) ReloadResult { return ReloadResult{OK: true} },
+		routes:    []ServiceRoutes{{Service: "billing", Routes: []Route{{}}, Targets: []Target{{}}}, {Service: "nightly"}},
+		explain: func(Question) (Explanation, *Error) {
+			return Explanation{Routes: []AskedRoute{{}}, Targets: []Target{{}}}, nil
+		},
+		reload: func(context.Context) ReloadResult { return ReloadResult{OK: true} },
 	}
 	socket, _ := serve(t, b, Config{})
 	for _, c := range calls {
@@ -146,6 +159,10 @@ func TestStrict(t *testing.T) {
 		{"GET", "/v1/status?verbose=1", "", 400, "does not take the parameter"},
 		{"GET", "/v1/endpoints?service=billing&service=web", "", 400, "or not twice"},
 		{"GET", "/v1/endpoints?service=web", "", 404, `no service \"web\"`},
+		{"GET", "/v1/routes?service=web", "", 404, `no service \"web\"`},
+		{"GET", "/v1/explain?service=web", "", 400, "does not take the parameter"},
+		{"GET", "/v1/explain?from=web&from=billing", "", 400, "or not twice"},
+		{"POST", "/v1/explain?from=web", "", 405, "use GET"},
 		{"GET", "/v1/connections?service=web", "", 404, `no service \"web\"`},
 		{"POST", "/v1/reload", "{}", 400, "takes no body"},
 		{"POST", "/v1/reload", strings.Repeat("x", 4<<10), 400, "takes no body"},
@@ -349,5 +366,35 @@ func TestSwitch(t *testing.T) {
 		if want := (SwitchResult{SchemaVersion: SchemaVersion, Changed: !on}); err != nil || result != want {
 			t.Errorf("switched on %v: %+v, %v", on, result, err)
 		}
+	}
+}
+
+// TestQuestion: a question arrives as it was asked, whatever it has, and so does what is wrong with it.
+func TestQuestion(t *testing.T) {
+	questions := []Question{
+		{From: "web", To: "billing"},
+		{From: "pid:12", To: "[fd6d::1]:80", Draw: true},
+		{From: "host:app-1", To: "api.example.com:443", Method: "M-SEARCH", URL: "/a?b=%2F&c=d e", Headers: []string{"a: 1", "a: 2", "host: x&y=z"}},
+	}
+	var asked []Question
+	b := &fakeBackend{explain: func(q Question) (Explanation, *Error) {
+		asked = append(asked, q)
+		if q.Draw {
+			return Explanation{}, NoService("x")
+		}
+		return Explanation{Host: q.To}, nil
+	}}
+	socket, _ := serve(t, b, Config{})
+	for _, q := range questions {
+		x, err := NewClient(socket).Explain(t.Context(), q)
+		if q.Draw != (err != nil) || err == nil && x.Host != q.To {
+			t.Errorf("answer to %+v: %+v, %v", q, x, err)
+		}
+		if refused, ok := errors.AsType[*Error](err); ok && refused.Status != http.StatusNotFound {
+			t.Errorf("status %d", refused.Status)
+		}
+	}
+	if diff := cmp.Diff(questions, asked); diff != "" {
+		t.Errorf("-asked +arrived:\n%s", diff)
 	}
 }

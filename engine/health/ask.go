@@ -23,27 +23,38 @@ const (
 type asker struct {
 	dialer net.Dialer
 	client http.Client
+	grpc   http.Client // of HTTP/2 from the first byte
 }
 
 func newAsker() *asker {
 	a := &asker{dialer: net.Dialer{KeepAlive: -1}}
 	a.dialer.SetMultipathTCP(false)
-	a.client = http.Client{
+	a.client, a.grpc = a.over(nil), a.over(new(http.Protocols))
+	a.grpc.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+	return a
+}
+
+// over returns a client that speaks some protocols; nil: those that are usual.
+func (a *asker) over(protocols *http.Protocols) http.Client {
+	return http.Client{
 		Transport: &http.Transport{
 			DialContext:            a.dialer.DialContext,
 			DisableKeepAlives:      true,
 			DisableCompression:     true,
 			MaxResponseHeaderBytes: maxHeader,
+			Protocols:              protocols,
 		},
 		// A redirect is an answer. To follow it would have an endpoint send meshd anywhere.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return a
 }
 
 func (a *asker) ask(ctx context.Context, t *Target) error {
-	if t.Check.Kind == mesh.CheckHTTP {
+	switch t.Check.Kind {
+	case mesh.CheckHTTP:
 		return a.askHTTP(ctx, t)
+	case mesh.CheckGRPC:
+		return a.askGRPC(ctx, t)
 	}
 	conn, err := a.dialer.DialContext(ctx, "tcp", t.Endpoints[0].Address.String())
 	if err != nil {

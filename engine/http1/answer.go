@@ -41,6 +41,9 @@ var phrases = map[int]string{
 	505: "HTTP Version Not Supported",
 }
 
+// Phrase returns what HTTP/1.1 puts behind a status; it is empty for one that we do not know.
+func Phrase(status int) string { return phrases[status] }
+
 // AppendAnswer appends a whole response to dst.
 func AppendAnswer(dst []byte, a Answer) []byte {
 	dst = append(dst, "HTTP/1.1 "...)

@@ -1,5 +1,7 @@
 package http1
 
+import "math"
+
 // Body follows the bytes of a body to its end. They travel as they came: in chunks, if they came so.
 type Body struct {
 	kind   BodyKind
@@ -30,6 +32,32 @@ func (b *Body) Done() bool {
 	return false
 }
 
+// Unread returns how many of the bytes that come next may be passed on without having been read.
+func (b *Body) Unread() int64 {
+	switch {
+	case b.kind == LengthBody, b.kind == ChunkedBody && b.state == chunkData:
+		return b.left
+	case b.kind == UntilClose:
+		return math.MaxInt64
+	}
+	return 0
+}
+
+// Skip follows n bytes of those that Unread has counted.
+func (b *Body) Skip(n int) {
+	switch b.kind {
+	case LengthBody:
+		b.left -= int64(n)
+	case ChunkedBody:
+		if b.left -= int64(n); b.left == 0 {
+			b.state = chunkDataCR
+		}
+	}
+}
+
+// EndsByClose says whether a body ends with the connection.
+func (b *Body) EndsByClose() bool { return b.kind == UntilClose }
+
 // Feed follows the next bytes that came. The first n of them belong to the body, and done says whether it ends with them.
 //
 // With an error the body is broken behind these n, and so must not be passed on to its end.
@@ -46,4 +74,28 @@ func (b *Body) Feed(p []byte) (n int, done bool, err error) {
 		}
 	}
 	return n, b.Done(), nil
+}
+
+// Next follows the next bytes as Feed does, up to the end of one piece of the body: n bytes, in which data are those that are
+// meant, most at most, and trailer those of the fields behind the last chunk, with the empty line that ends them.
+func (b *Body) Next(p []byte, most int) (n int, data, trailer []byte, err error) {
+	if b.kind != ChunkedBody {
+		n, _, err = b.Feed(p[:min(len(p), most)])
+		return n, p[:n], nil, err
+	}
+	for n < len(p) && b.state != chunkData && b.state < trailerStart {
+		if _, err = b.chunks(p[n : n+1]); err != nil {
+			return n, nil, nil, err
+		}
+		n++
+	}
+	from := n
+	if b.state != chunkData {
+		n, err = b.chunks(p[from:])
+		return from + n, nil, p[from : from+n], err
+	}
+	n = int(min(b.left, int64(min(len(p)-from, most))))
+	data = p[from : from+n]
+	_, err = b.chunks(data)
+	return from + n, data, nil, err
 }

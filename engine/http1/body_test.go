@@ -206,3 +206,99 @@ func checkChunks(t *testing.T, raw []byte) {
 		t.Fatalf("net/http sees the end of %q elsewhere: %q follows", raw[:n], rest)
 	}
 }
+
+// TestNext wants the pieces of a body to be what net/http reads, however it comes and however little is wanted at once.
+func TestNext(t *testing.T) {
+	for _, raw := range []string{
+		"0\r\n\r\n",
+		"5\r\nhello\r\n0\r\n\r\n",
+		"1\r\na\r\nb;x=y\r\nbcdefghijkl\r\n0\r\nGrpc-Status: 0\r\nA:b\r\n\r\n",
+	} {
+		checkNext(t, []byte(raw))
+	}
+	var b Body
+	b.Begin(Framing{Kind: LengthBody, Length: 4})
+	if n, data, _, err := b.Next([]byte("abcdef"), 3); n != 3 || string(data) != "abc" || err != nil {
+		t.Errorf("got %d bytes, %q, %v", n, data, err)
+	}
+	if n, data, _, err := b.Next([]byte("def"), 3); n != 1 || string(data) != "d" || err != nil || !b.Done() {
+		t.Errorf("got %d bytes, %q, %v, done %v", n, data, err, b.Done())
+	}
+}
+
+// checkNext looks for chunks whose pieces are not what Feed follows.
+func checkNext(t *testing.T, raw []byte) {
+	t.Helper()
+	wantN, wantDone, wantErr := follow(Framing{Kind: ChunkedBody}, raw, len(raw)+1)
+	var first string
+	for _, size := range []int{len(raw) + 1, 1, 2, 5} {
+		var data, trailer []byte
+		var b Body
+		b.Begin(Framing{Kind: ChunkedBody})
+		n, err := 0, error(nil)
+		for most := size; n < len(raw) && err == nil && !b.Done(); most = size {
+			var took int
+			var d, tr []byte
+			took, d, tr, err = b.Next(raw[n:min(len(raw), n+size)], most)
+			data, trailer = append(data, d...), append(trailer, tr...)
+			n += took
+		}
+		if n != wantN || b.Done() != wantDone || fmt.Sprint(err) != fmt.Sprint(wantErr) {
+			t.Fatalf("%.200q in pieces of %d: %d %v %v, want %d %v %v", raw, size, n, b.Done(), err, wantN, wantDone, wantErr)
+		}
+		got := fmt.Sprintf("%q %q", data, trailer)
+		if first == "" {
+			first = got
+		}
+		if wantErr == nil && got != first {
+			t.Fatalf("%.200q in pieces of %d: %s, at once %s", raw, size, got, first)
+		}
+	}
+	if !wantDone {
+		return
+	}
+	r, err := http.ReadResponse(bufio.NewReader(strings.NewReader("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"+string(raw))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // it is stricter in places
+	}
+	if prefix := fmt.Sprintf("%q ", body); !strings.HasPrefix(first, prefix) {
+		t.Fatalf("%.200q: got %s, net/http reads %s", raw, first, prefix)
+	}
+}
+
+// TestSkip wants a body of which parts are passed on unread to end where one that is read does.
+func TestSkip(t *testing.T) {
+	chunks := []byte("5\r\nhello\r\n10000\r\n" + strings.Repeat("a", 1<<16) + "\r\n1\r\nb\r\n0\r\nA: b\r\n\r\n")
+	for _, test := range []struct {
+		framing Framing
+		raw     []byte
+		done    bool
+	}{
+		{Framing{Kind: ChunkedBody}, chunks, true},
+		{Framing{Kind: LengthBody, Length: int64(len(chunks))}, chunks, true},
+		{Framing{Kind: UntilClose}, chunks, false},
+		{Framing{Kind: NoBody}, nil, true},
+	} {
+		var b Body
+		b.Begin(test.framing)
+		for at, skip := 0, true; at < len(test.raw); skip = !skip {
+			if n := int(min(b.Unread(), int64(len(test.raw)-at), 40_000)); n > 0 && skip {
+				b.Skip(n)
+				at += n
+				continue
+			}
+			n, _, err := b.Feed(test.raw[at:min(at+3, len(test.raw))])
+			if err != nil {
+				t.Fatalf("%+v at byte %d: %v", test.framing, at, err)
+			}
+			at += n
+		}
+		if b.Done() != test.done {
+			t.Errorf("%+v: done is %t", test.framing, b.Done())
+		}
+	}
+}

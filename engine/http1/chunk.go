@@ -4,7 +4,7 @@ const (
 	maxSizeDigits = 16
 	maxExtensions = 256      // bytes, of one chunk
 	maxExcess     = 16 << 10 // bytes that are no data, of a body
-	maxTrailers   = 8 << 10  // bytes
+	maxTrailers   = MaxHead  // bytes
 )
 
 // chunkState is what comes next in a body of chunks.
@@ -191,6 +191,8 @@ func (b *Body) mayTrail() bool {
 	if b.nameLen > len(b.name) {
 		return true
 	}
-	id := NameOf(b.name[:b.nameLen])
-	return id == Other || id > Cookie
+	return MayTrail(NameOf(b.name[:b.nameLen]))
 }
+
+// MayTrail says whether a field of that name may stand behind a body.
+func MayTrail(id Name) bool { return id == Other || id > Cookie }

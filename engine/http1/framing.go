@@ -1,5 +1,7 @@
 package http1
 
+import "math"
+
 // BodyKind is how the end of a body is known.
 type BodyKind uint8
 
@@ -67,12 +69,13 @@ func (h *Head) readLength(digits []byte) error {
 	if len(digits) == 0 {
 		return ErrContentLength
 	}
-	const most = 999_999_999_999_999_999 // one digit more may be too much
 	for _, c := range digits {
-		if c < '0' || c > '9' || h.length > most/10 {
+		digit := int64(c) - '0'
+		// There are servers that say the most that there can be, of a stream without an end.
+		if digit < 0 || digit > 9 || h.length > (math.MaxInt64-digit)/10 {
 			return ErrContentLength
 		}
-		h.length = h.length*10 + int64(c-'0')
+		h.length = h.length*10 + digit
 	}
 	return nil
 }

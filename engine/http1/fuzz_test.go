@@ -26,3 +26,8 @@ func FuzzChunked(f *testing.F) {
 func FuzzCanonicalPath(f *testing.F) {
 	f.Fuzz(checkCanonicalPath)
 }
+
+// FuzzNext looks for a body of chunks whose pieces are others than its whole.
+func FuzzNext(f *testing.F) {
+	f.Fuzz(checkNext)
+}

@@ -4,17 +4,18 @@ import "bytes"
 
 // Path returns the path of a target, without its query: as it came, and empty if a whole URI has none.
 func (h *Head) Path(buf []byte) []byte {
-	path, _, _ := bytes.Cut(h.pathAndQuery(buf), []byte("?"))
+	path, _, _ := bytes.Cut(h.PathAndQuery(buf), []byte("?"))
 	return path
 }
 
 // Query returns what follows on the first question mark of a target.
 func (h *Head) Query(buf []byte) []byte {
-	_, query, _ := bytes.Cut(h.pathAndQuery(buf), []byte("?"))
+	_, query, _ := bytes.Cut(h.PathAndQuery(buf), []byte("?"))
 	return query
 }
 
-func (h *Head) pathAndQuery(buf []byte) []byte {
+// PathAndQuery returns both as they came; nothing of an authority alone.
+func (h *Head) PathAndQuery(buf []byte) []byte {
 	switch h.form {
 	case FormAbsolute:
 		return buf[h.authority.to:h.target.to]

@@ -32,4 +32,5 @@ type Capture struct {
 	ExcludePorts []uint16
 	ExcludeCIDRs []netip.Prefix // of destinations
 	ExcludeUIDs  []uint32       // of callers
+	At           Place          // none when nothing is written
 }

@@ -1,9 +1,6 @@
 package mesh
 
-import (
-	"net/netip"
-	"strconv"
-)
+import "net/netip"
 
 // Flow is what the kernel recorded about a connection when it captured it.
 //
@@ -44,5 +41,3 @@ func (c Caller) Name(host string) string {
 	}
 	return c.Service
 }
-
-func portString(p uint16) string { return strconv.FormatUint(uint64(p), 10) }

@@ -68,6 +68,15 @@ func (c *Catalog) Resolver(service string) (*Resolver, bool) {
 	return find(c.Resolvers, service, func(r *Resolver) string { return r.Service })
 }
 
+// ZonesOf returns the zones in which endpoints of a target stand in for those of the caller's zone, in that order.
+func (c *Catalog) ZonesOf(t Target) []string {
+	r, found := c.Resolver(t.Service)
+	if !found {
+		return nil
+	}
+	return r.FailoverOf(t.Subset).Zones
+}
+
 // find returns the element of that name in a slice that is sorted by it.
 func find[T any](all []T, name string, nameOf func(*T) string) (*T, bool) {
 	i, found := slices.BinarySearchFunc(all, name, func(x T, n string) int { return strings.Compare(nameOf(&x), n) })

@@ -16,6 +16,10 @@ const (
 	ReasonShutdown      Reason = "shutdown"       // meshd stopped and the drain time was over
 	ReasonBadRequest    Reason = "bad-request"    // what the application sent is not HTTP, or could be read in two ways
 	ReasonBadAnswer     Reason = "bad-answer"     // what the endpoint sent is not HTTP, or could be read in two ways
+	ReasonRefused       Reason = "refused-stream" // the endpoint says that it did nothing for the request
+	ReasonTimeout       Reason = "timeout"        // a request has taken longer than its route lets it
+	ReasonRateLimited   Reason = "rate-limited"   // more requests came than the rate limit of the service lets pass
+	ReasonFault         Reason = "fault"          // the route has it fail on purpose
 	ReasonInternal      Reason = "internal"       // a fault of meshd; the log has it
 )
 
@@ -24,6 +28,6 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonDone, ReasonClientReset, ReasonEndpointReset, ReasonNoEndpoint, ReasonConnectFailed,
 		ReasonFlowUnknown, ReasonOverload, ReasonNotInMesh, ReasonShutdown, ReasonBadRequest, ReasonBadAnswer,
-		ReasonInternal,
+		ReasonRefused, ReasonTimeout, ReasonRateLimited, ReasonFault, ReasonInternal,
 	}
 }

@@ -33,6 +33,7 @@ type Route struct {
 	Destination *Destination
 	Redirect    *Redirect
 	Respond     *Respond
+	Fault       *Fault // nil: none
 	At          Place
 }
 
@@ -80,7 +81,8 @@ type Destination struct {
 	PrefixRewrite  string // takes the place of what the path matched; empty: the path stays
 	RequestTimeout time.Duration
 	IdleTimeout    time.Duration
-	Retry          *Retry // nil: none
+	Retry          *Retry  // nil: none
+	Mirror         *Mirror // nil: none
 	Request        HeaderEdits
 	Response       HeaderEdits
 }
@@ -99,6 +101,14 @@ const (
 	RetryGatewayError   = "gateway-error"   // 502, 503, 504
 	Retry5xx            = "5xx"             // any 5xx, and no response at all
 	Retry4xx            = "retriable-4xx"   // 409
+	RetryRefused        = "refused-stream"  // the endpoint says that it did nothing for the request
+
+	// Statuses of gRPC, of an answer that has nothing else.
+	RetryCancelled         = "cancelled"
+	RetryDeadlineExceeded  = "deadline-exceeded"
+	RetryResourceExhausted = "resource-exhausted"
+	RetryInternal          = "internal"
+	RetryUnavailable       = "unavailable"
 )
 
 // HeaderEdits change the fields of a head: first those in Remove go, then Set replaces, then Add adds.
@@ -178,8 +188,24 @@ func (t Target) String() string {
 
 // Failover says who stands in, in that order, while no endpoint of a subset is up.
 type Failover struct {
-	Subset  string // AnySubset: of every one that has no failover of its own, and of the whole service
+	Subset  string   // AnySubset: of every one that has no failover of its own, and of the whole service
+	Zones   []string // in which endpoints of the subset itself stand in for those of the caller's zone, before any other zone
 	Targets []Target
+}
+
+// FailoverOf returns who stands in for a subset, whose empty name is the whole service: whom it names itself, else who
+// stands in for all.
+func (r *Resolver) FailoverOf(subset string) Failover {
+	var forAll Failover
+	for _, f := range r.Failover {
+		if f.Subset == subset {
+			return f
+		}
+		if f.Subset == AnySubset {
+			forAll = f
+		}
+	}
+	return forAll
 }
 
 // AnySubset is the subset of a Failover for all.

@@ -1,10 +1,11 @@
 package mesh
 
 import (
+	"cmp"
 	"hash/fnv"
-	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -17,16 +18,6 @@ const (
 	HTTP Protocol = "http" // HTTP/1: requests are routed one by one
 )
 
-// Balancing is the way in which one endpoint of several is chosen, in Envoy's and Consul's words.
-type Balancing string
-
-// The policies of a load balancer.
-const (
-	RoundRobin   Balancing = "round_robin"
-	LeastRequest Balancing = "least_request" // the less busy of two random endpoints
-	Random       Balancing = "random"
-)
-
 // Service is a name with a port and a protocol.
 type Service struct {
 	Name           string
@@ -37,10 +28,16 @@ type Service struct {
 	Virtual4       netip.Addr // invalid when Port is 0
 	Virtual6       netip.Addr
 	Balancing      Balancing
-	MaxConnections int    // open ones from one host; 0: no limit of the service's own
-	Check          *Check // nil: endpoints are not checked
+	Balancer       Balancer
+	Outlier        *OutlierDetection // nil: the detection that every service has
+	MaxConnections int               // open ones from one host; 0: no limit of the service's own
+	MaxPending     int               // requests from one host that are not sent yet, or not again; 0: no limit
+	MaxRequests    int               // requests from one host that are under way, with those that are pending; 0: no limit
+	Rates          []RateLimit       // of requests from one host
+	Check          *Check            // nil: endpoints are not checked
 	Workloads      []Workload
 	Endpoints      []Endpoint
+	At             Place
 }
 
 // Listener is a further port of a service, of the same identity and on the same endpoints.
@@ -86,14 +83,15 @@ type Endpoint struct {
 
 // Name returns what people call the endpoint: host:port, or address:port outside the mesh, or hostname:port where no
 // address of it is known.
-func (e Endpoint) Name() string {
-	switch {
-	case e.Host != "":
-		return e.Host + ":" + portString(e.Address.Port())
-	case !e.Address.IsValid():
-		return net.JoinHostPort(e.Hostname, portString(e.Address.Port()))
+func (e Endpoint) Name() string { return string(e.AppendName(nil)) }
+
+// AppendName appends the name of the endpoint.
+func (e *Endpoint) AppendName(dst []byte) []byte {
+	if e.Host == "" && e.Address.IsValid() {
+		return e.Address.AppendTo(dst)
 	}
-	return e.Address.String()
+	dst = append(dst, cmp.Or(e.Host, e.Hostname)...)
+	return strconv.AppendUint(append(dst, ':'), uint64(e.Address.Port()), 10)
 }
 
 // CheckKind says what an endpoint is asked.
@@ -103,12 +101,14 @@ type CheckKind string
 const (
 	CheckTCP  CheckKind = "tcp"  // it accepts a connection
 	CheckHTTP CheckKind = "http" // it answers a GET with 2xx or 3xx
+	CheckGRPC CheckKind = "grpc" // it says by the gRPC health checking protocol that it serves
 )
 
 // Check says how each endpoint of a service is asked, at the service's own port, whether it works.
 type Check struct {
 	Kind     CheckKind
-	Path     string        // of the GET, with its query; empty for tcp
+	Path     string        // of the GET, with its query; of http alone
+	Name     string        // of what serves; empty: the server as a whole; of grpc alone
 	Interval time.Duration // from the beginning of one check to that of the next
 	Timeout  time.Duration // for a whole check; at most Interval
 	Fall     int           // failed checks in a row after which an endpoint is down
@@ -123,6 +123,7 @@ type Workload struct {
 	Cgroup string   // path below the cgroup root, with a leading slash; * matches any run of characters
 	User   string   // user name or numeric uid
 	Hosts  []string // host names; "*" means every host
+	At     Place
 }
 
 // OnHost says whether the workloads of the service are looked for on that host.

@@ -2,8 +2,6 @@ package observe
 
 import (
 	"maps"
-	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -37,9 +35,7 @@ type Connections struct {
 	connectFailed  prometheus.Counter
 	duration       prometheus.Observer
 
-	requests    func(code, reason string) prometheus.Counter
-	ofCode      [600]atomic.Pointer[prometheus.Counter] // of requests that were answered in order
-	requestTime func() prometheus.Observer              // made with the first request: most pairs have none
+	requests requests
 }
 
 // Connections returns the counters of the connections from source to destination; an empty name is shown as
@@ -91,11 +87,8 @@ func (m *Metrics) newConnections(p pair) *Connections {
 		received:      m.bytes.WithLabelValues(p.source, p.destination, "received"),
 		connectFailed: m.connectFailures.WithLabelValues(p.destination),
 		duration:      m.duration.WithLabelValues(p.destination),
+		requests:      requests{metrics: &m.requests, pair: p},
 	}
-	c.requests = func(code, reason string) prometheus.Counter {
-		return m.requests.WithLabelValues(p.source, p.destination, code, reason)
-	}
-	c.requestTime = sync.OnceValue(func() prometheus.Observer { return m.requestDuration.WithLabelValues(p.destination) })
 	for _, reason := range mesh.Reasons() {
 		c.closed[reason] = m.closed.WithLabelValues(p.source, p.destination, string(reason))
 	}
@@ -130,23 +123,6 @@ func (c *Connections) Received(n int) { c.received.Add(float64(n)) }
 // ConnectFailed counts a connect to one endpoint of the destination that failed.
 func (c *Connections) ConnectFailed() { c.connectFailed.Inc() }
 
-// Request counts a request that was answered after d, by the endpoint when the reason is done, else by meshd. It allocates
-// only the first time for each code.
-func (c *Connections) Request(code int, reason mesh.Reason, d time.Duration) {
-	c.requestTime().Observe(d.Seconds())
-	if reason != mesh.ReasonDone || code < 0 || code >= len(c.ofCode) {
-		c.requests(strconv.Itoa(code), string(reason)).Inc()
-		return
-	}
-	counter := c.ofCode[code].Load()
-	if counter == nil {
-		made := c.requests(strconv.Itoa(code), string(reason))
-		counter = &made
-		c.ofCode[code].Store(counter)
-	}
-	(*counter).Inc()
-}
-
 // Forget drops the series of destinations that kept does not want, unless a connection to them is open.
 //
 // A connection that begins while its destination is dropped may count into series that nobody sees any more.
@@ -174,7 +150,7 @@ func (m *Metrics) Forget(kept func(destination string) bool) {
 		if !used {
 			m.connectFailures.DeleteLabelValues(destination)
 			m.duration.DeleteLabelValues(destination)
-			m.requestDuration.DeleteLabelValues(destination)
+			m.mirrored.DeletePartialMatch(prometheus.Labels{"destination": destination})
 		}
 	}
 }
@@ -182,7 +158,7 @@ func (m *Metrics) Forget(kept func(destination string) bool) {
 func (m *Metrics) deletePair(p pair) {
 	m.opened.DeleteLabelValues(p.source, p.destination)
 	m.open.DeleteLabelValues(p.source, p.destination)
-	m.requests.DeletePartialMatch(prometheus.Labels{"source": p.source, "destination": p.destination})
+	m.requests.forget(p)
 	for _, direction := range []string{"sent", "received"} {
 		m.bytes.DeleteLabelValues(p.source, p.destination, direction)
 	}

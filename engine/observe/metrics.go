@@ -14,9 +14,6 @@ const namespace = "meshd"
 // durationBuckets, in seconds, span a refused request and a connection pool that lives for a day.
 var durationBuckets = []float64{0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 86400}
 
-// requestBuckets, in seconds, span a cached page and a long poll.
-var requestBuckets = []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60}
-
 // Build says which meshd is running.
 type Build struct {
 	Version   string
@@ -34,8 +31,8 @@ type Metrics struct {
 	bytes           *prometheus.CounterVec
 	connectFailures *prometheus.CounterVec
 	duration        *prometheus.HistogramVec
-	requests        *prometheus.CounterVec
-	requestDuration *prometheus.HistogramVec
+	requests        requestMetrics
+	mirrored        *prometheus.CounterVec
 
 	dnsQueries       *prometheus.CounterVec
 	reloads          *prometheus.CounterVec
@@ -79,12 +76,10 @@ func newMetrics(build Build) *Metrics {
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace,
 			Name: "connection_duration_seconds", Help: "How long connections lived.",
 			Buckets: durationBuckets}, []string{"destination"}),
-		requests: counters("requests_total",
-			"HTTP requests that were answered: by the endpoint when the reason is done, else by meshd.",
-			"source", "destination", "code", "reason"),
-		requestDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace,
-			Name: "request_duration_seconds", Help: "How long it took from the head of a request to the end of its answer.",
-			Buckets: requestBuckets}, []string{"destination"}),
+		requests: newRequestMetrics(),
+		mirrored: counters("mirrored_requests_total",
+			"Requests to a destination of which a copy was sent to a mirror, or dropped: too large, too many, or nobody to send it to.",
+			"destination", "result"),
 		dnsQueries: counters("dns_queries_total",
 			"DNS queries, by what became of them.", "result"),
 		reloads: counters("config_reloads_total",
@@ -110,8 +105,9 @@ func newMetrics(build Build) *Metrics {
 	for _, result := range []string{"ok", "error"} {
 		m.reloads.WithLabelValues(result)
 	}
-	m.registry.MustRegister(info, m.opened, m.closed, m.open, m.bytes, m.connectFailures, m.duration, m.requests, m.requestDuration,
+	m.registry.MustRegister(info, m.opened, m.closed, m.open, m.bytes, m.connectFailures, m.duration, m.mirrored,
 		m.dnsQueries, m.reloads, m.reloadSuccess, m.reloadSuccessAt, m.snapshotVersion, m.kernelRepairs)
+	m.registry.MustRegister(m.requests.all()...)
 	return m
 }
 
@@ -125,6 +121,15 @@ func gauge(name, help string) prometheus.Gauge {
 
 // DNS counts a query. Results become label values, so they must come from a closed list.
 func (m *Metrics) DNS(result string) { m.dnsQueries.WithLabelValues(result).Inc() }
+
+// Mirrored counts a request to a destination whose copy was sent to a mirror, or dropped.
+func (m *Metrics) Mirrored(destination string, sent bool) {
+	result := "dropped"
+	if sent {
+		result = "sent"
+	}
+	m.mirrored.WithLabelValues(destination, result).Inc()
+}
 
 // Reload notes that a configuration was applied or refused, the one at start included.
 func (m *Metrics) Reload(ok bool) {
@@ -151,6 +156,17 @@ func (m *Metrics) SetHeartbeat(age func() float64) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace,
 		Name: "heartbeat_age_seconds",
 		Help: "Age of the heartbeat that tells the kernel programs that meshd is alive."}, age))
+}
+
+// SetTelemetry shows what becomes of the lines of the access log and of spans. It must be called once at most.
+func (m *Metrics) SetTelemetry(linesDropped, spansExported, spansDropped func() uint64) {
+	of := func(name, help string, read func() uint64) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help},
+			func() float64 { return float64(read()) }))
+	}
+	of("access_log_dropped_total", "Lines of the access log that were not written: they came faster than that, or could not be.", linesDropped)
+	of("spans_exported_total", "Spans that the collector has taken.", spansExported)
+	of("spans_dropped_total", "Spans that were lost: they came faster than the collector took them, or it took none.", spansDropped)
 }
 
 // SetKernelStats shows the counters of the kernel programs, by event, as read returns them at each scrape; they

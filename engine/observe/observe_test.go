@@ -230,27 +230,3 @@ func TestForget(t *testing.T) {
 		t.Errorf("%v connections counted after the service came back, want 1", got)
 	}
 }
-
-// TestRequests wants requests by code and reason, and nothing of them for who makes none.
-func TestRequests(t *testing.T) {
-	m := newMetrics(Build{})
-	c := m.Connections("web", "shop")
-	m.Connections("web", "quiet").Open()
-	c.Request(200, mesh.ReasonDone, time.Second)
-	c.Request(200, mesh.ReasonDone, time.Second)
-	c.Request(502, mesh.ReasonBadAnswer, time.Second)
-	page := httptest.NewRecorder()
-	m.Handler().ServeHTTP(page, httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil))
-	for _, line := range []string{
-		`meshd_requests_total{code="200",destination="shop",reason="done",source="web"} 2`,
-		`meshd_requests_total{code="502",destination="shop",reason="bad-answer",source="web"} 1`,
-		`meshd_request_duration_seconds_count{destination="shop"} 3`,
-	} {
-		if !strings.Contains(page.Body.String(), line+"\n") {
-			t.Errorf("the page lacks %s", line)
-		}
-	}
-	if strings.Contains(page.Body.String(), `meshd_request_duration_seconds_count{destination="quiet"}`) {
-		t.Error("there are series of requests of who made none")
-	}
-}

@@ -42,15 +42,16 @@ type conn struct {
 	upload, download direction
 	firstBroken      *side
 
-	tried   balance.Tried
-	waiting waiting
-	slot    int32
-	listed  bool // it has the slot
-	queued  bool // to go on
-	shares  bool // it counts as one of its unit
-	kept    bool // server has keepalive
-	held    bool // the drain waits for it
-	ended   bool
+	tried    balance.Tried
+	waiting  waiting
+	deadline deadline
+	slot     int32
+	listed   bool // it has the slot
+	queued   bool // to go on
+	shares   bool // it counts as one of its unit
+	kept     bool // server has keepalive
+	held     bool // the drain waits for it
+	ended    bool
 
 	stage          atomic.Int32                     // of the stages
 	endpoint       atomic.Pointer[balance.Endpoint] // the one that is dialled or connected
@@ -94,7 +95,7 @@ func (c *conn) begin(at netip.AddrPort) {
 	if !c.identify(at) {
 		return
 	}
-	if limit := c.port.Service.MaxConnections; c.port.Protocol != mesh.HTTP && limit > 0 && c.port.Group.Active() >= int64(limit) {
+	if limit := c.port.Service.MaxConnections; c.port.Protocol != mesh.HTTP && limit > 0 && c.port.Service.Load.Connections() >= int64(limit) {
 		c.end(mesh.ReasonOverload, nil)
 		return
 	}
@@ -167,7 +168,7 @@ func (c *conn) dial(err error) {
 			err = c.loop.watchSide(c, &c.server)
 		}
 		if err == nil {
-			c.loop.dialing.add(c, c.loop.now)
+			c.arm(c.loop.now.Add(c.out.patience(c.port.ConnectTimeout)))
 			return
 		}
 		if isLack(err) {
@@ -183,7 +184,7 @@ func (c *conn) dial(err error) {
 // next returns the endpoint to try next; nil when all have been tried.
 func (c *conn) next() *balance.Endpoint {
 	if c.only == nil {
-		return c.port.Group.Pick(&c.tried)
+		return c.port.Pick(&c.tried, c.source, c.out.snapshots.Load().Host().Name)
 	}
 	if c.endpoint.Load() != nil {
 		return nil
@@ -217,14 +218,8 @@ func (c *conn) closeServer() {
 
 // notConnected goes on to the next endpoint, if there is one.
 func (c *conn) notConnected(err error) {
-	defer c.contain()
-	if c.http != nil {
-		c.http.notConnected(err)
-		c.move()
-		return
-	}
 	err = fmt.Errorf("connect to %s: %w", c.endpoint.Load().Address, err)
-	c.leave()
+	c.disarm()
 	c.failed(err)
 	c.dial(err)
 }
@@ -270,7 +265,7 @@ func (c *conn) whileConnecting(s *side, events uint32) {
 			c.notConnected(err)
 			return
 		}
-		c.leave()
+		c.disarm()
 		c.endpoint.Load().Connect()
 		c.stage.Store(open)
 		c.move()
@@ -370,6 +365,7 @@ func (c *conn) end(reason mesh.Reason, err error) {
 	c.ended = true
 	defer c.letGo() // also when what follows panics: a drain waits for it without patience
 	c.leave()
+	c.disarm()
 	c.loop.remove(c)
 	c.upload.drop()
 	c.download.drop()
@@ -421,6 +417,9 @@ func (c *conn) record(reason mesh.Reason, err error) {
 		c.pair.Open()
 	}
 	c.pair.Close(reason, time.Since(c.start))
+	if c.http == nil {
+		c.tell(reason)
+	}
 	c.log(reason, err)
 }
 

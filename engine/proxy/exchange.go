@@ -21,6 +21,8 @@ type exchange struct {
 	why   mesh.Reason // of the end that forEnd waits for
 	told  bool        // the client knows of the end
 
+	budget int // bytes that are left of its turn
+
 	partial  *http1.Head // of input; nil: nothing of it has been read
 	input    []byte      // of the client, that nobody has used: a part of a head, or the next request
 	toClient outbox
@@ -30,12 +32,14 @@ type exchange struct {
 	port     *snapshot.Port     // that the client has dialled, in it
 	only     *balance.Endpoint  // if that was dialled by its own address
 
+	note *note // of the request; nil: nobody is told of it
 	task
 }
 
 // task is one request and its answer.
 type task struct {
 	decision  route.Decision
+	hash      route.Hash
 	tried     balance.Tried
 	triedOnly bool
 	endpoint  *balance.Endpoint // acquired; nil: none
@@ -45,7 +49,8 @@ type task struct {
 	upgrades   bool         // the client asks for another protocol
 	minor      int          // the y of the HTTP/1.y of the request
 	keepsAlive bool         // the client, and so do we
-	mayRepeat  bool         // the request, which toServer holds as a whole
+	mayRepeat  bool         // the request has no body and does twice what it does once
+	held       bool         // toServer keeps what has been sent, so that it can be sent again
 	request    http1.Body
 	answer     http1.Body
 	uploaded   bool // all of the request is in toServer, or sent
@@ -55,6 +60,33 @@ type task struct {
 	endless    bool // the answer ends with the connection
 	reusable   bool // the connection to the endpoint, after this
 	code       int  // of the answer
+
+	attempts int         // how often the request was sent, repeats on a stale connection aside
+	repeated bool        // it was sent again after such a one
+	reason   mesh.Reason // of an answer of our own; empty: the endpoint's
+	until    until
+	counts   counts
+	mirror   *mirror // a copy of the request; nil: none
+	sent     int     // bytes of the request that this try has passed on,
+	sentMost int     // and that the one with the most has
+	head     int     // length of the head in toServer
+	received int     // bytes of the answer that have been passed on
+
+	last     *balance.Endpoint // that was tried; nil: none
+	triedAt  time.Time         // when it was sent to that
+	headAt   time.Time         // when the head of the answer came; zero: it has not
+	grpc     bool              // it is one of gRPC
+	grpcCode int               // the status of gRPC, and 1; 0: none was answered
+	recorded bool              // its end is
+	freed    traffic           // of the connection, when it was turned into a stream of bytes
+}
+
+// counts is where a request counts as one of others.
+type counts struct {
+	requests *balance.Load // under way; nil: it counts as none there
+	pending  *balance.Load
+	budget   *route.Budget
+	again    bool // in the budget, as one that was sent again
 }
 
 // exchangeStage says what an exchange waits for.
@@ -62,6 +94,7 @@ type exchangeStage int
 
 const (
 	forHead    exchangeStage = iota // of a request
+	forTime                         // to pass before the request is sent, or sent again
 	forConnect                      // to an endpoint
 	forAnswer                       // and, meanwhile, for the rest of the request
 	forEnd                          // of a client who has been told all, and may still be sending
@@ -88,7 +121,7 @@ func (x *exchange) about(s *side) bool {
 
 // move does what can be done without waiting.
 func (x *exchange) move() {
-	for range turn / scratchSize { // a step moves no more than scratch holds
+	for x.budget = turn; x.budget > 0; x.budget -= scratchSize { // a step moves no more, or takes more of it
 		if x.conn.ended || !x.step() {
 			return
 		}
@@ -194,6 +227,7 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 	l := x.conn.loop
 	x.task = task{begun: l.now, method: h.MethodID(), minor: h.Minor(), upgrades: h.Upgrades()}
 	x.keepsAlive = h.KeepAlive() && x.minor == 1
+	x.notice(data[:n], h)
 	if x.method == http1.MethodConnect {
 		x.respond(405, mesh.ReasonBadRequest)
 		return
@@ -210,6 +244,7 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 	}
 	x.uploaded = done
 	x.mayRepeat = done && used == 0 && x.method.Idempotent()
+	x.held = x.mayRepeat
 	edits, err := x.route(data[:n], h)
 	if err != nil {
 		x.refuse(err)
@@ -220,28 +255,39 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 		x.store(data[n+used:])
 		return
 	}
-	if x.isFull() {
-		x.respond(503, mesh.ReasonOverload)
+	if !x.admit() {
+		x.store(data[n+used:])
 		return
 	}
-	x.toServer.bytes = http1.AppendRequest(l.buffer(), data[:n], h, &edits)
+	x.mark(data[:n], h, &edits)
+	x.toServer = outbox{bytes: http1.AppendRequest(l.buffer(), data[:n], h, &edits)}
+	x.head = len(x.toServer.bytes)
+	x.mirror = x.copyHead(data[:n], h, &edits)
+	x.copyBody(data[n : n+used])
 	x.toServer.bytes = append(x.toServer.bytes, data[n:n+used]...)
-	x.toServer.sent = 0
 	x.store(data[n+used:])
-	x.reach(nil, false)
+	x.setOut()
 }
 
 // upload passes on what there is of the request.
 func (x *exchange) upload() bool {
 	c, u := x.conn, x.up
-	if u == nil || u.broken != nil || !x.flush(&x.toServer, &u.side, c.countSent) {
+	if u == nil || u.broken != nil || !x.flush(&x.toServer, &u.side, x.sentUp) || !x.emptied(&c.upload) {
 		return false
 	}
-	if !x.mayRepeat {
+	if !x.held {
 		x.empty(&x.toServer)
 	}
 	if x.uploaded || !c.client.readable || !u.writable {
 		return false
+	}
+	if !x.held && x.mirror == nil && isLong(&x.request) {
+		n, err := x.bulk(&c.upload, &c.client, &u.side, &x.request)
+		if n <= 0 {
+			return x.clientEnds(err)
+		}
+		x.uploaded = x.request.Done()
+		return true
 	}
 	buf := c.loop.scratch
 	n, err := c.client.read(buf)
@@ -255,7 +301,10 @@ func (x *exchange) upload() bool {
 	}
 	x.uploaded = done
 	x.store(buf[used:n])
-	x.send(&x.toServer, &u.side, buf[:used], c.countSent)
+	x.passUp(buf[:used])
+	if done {
+		x.mirrorNow()
+	}
 	return true
 }
 
@@ -287,173 +336,18 @@ func (x *exchange) clientEnds(err error) bool {
 	return true
 }
 
-// download passes on what there is of the answer.
-func (x *exchange) download() bool {
-	c, u := x.conn, x.up
-	if !x.flush(&x.toClient, &c.client, c.countReceived) {
-		return false
-	}
-	x.empty(&x.toClient)
-	if x.downloaded {
-		x.finish()
-		return true
-	}
-	if !u.readable || !c.client.writable {
-		return false
-	}
-	buf := c.loop.scratch
-	had := copy(buf, u.input)
-	n, err := u.read(buf[had:])
-	if errors.Is(err, errNothing) {
-		return false
-	}
-	if n <= 0 {
-		x.serverEnds(err)
-		return true
-	}
-	x.heard = true
-	x.hear(buf[:had+n])
-	return true
-}
-
-// hear works on what has come from the endpoint.
-func (x *exchange) hear(data []byte) {
-	c, l, u := x.conn, x.conn.loop, x.up
-	for !x.answering {
-		n, err := http1.ParseResponse(data, &l.head, x.method)
-		if err != nil {
-			x.badAnswer(err)
-			return
-		}
-		if n == 0 {
-			l.head.Reset() // it serves other connections meanwhile
-			u.store(data)
-			return
-		}
-		u.store(nil)
-		if !x.passHead(data, n) {
-			x.badAnswer(errUpgrade)
-			return
-		}
-		data = data[n:]
-		if x.stage == forBytes {
-			x.speakFreely(data)
-			return
-		}
-	}
-	used, done, err := x.answer.Feed(data)
-	if err != nil {
-		c.end(mesh.ReasonBadAnswer, err)
-		return
-	}
-	x.downloaded = done
-	x.reusable = x.reusable && used == len(data) // what nobody asked for is no answer to the next
-	x.send(&x.toClient, &c.client, data[:used], c.countReceived)
-}
-
-// passHead passes on the head of an answer, or of what comes before the answer; false when that is nothing to pass on.
-func (x *exchange) passHead(data []byte, n int) bool {
-	l := x.conn.loop
-	h := &l.head
-	edits := http1.Edits{}
-	switch code := h.Status(); {
-	case code == 101 && x.upgrades && h.Upgrades():
-		x.code, x.answering = code, true
-		x.stage = forBytes
-		edits.Upgrade = true
-	case code == 101:
-		return false
-	case code < 200 && x.minor == 0: // RFC 9110, 15.2: it knows no answer before the answer
-		return true
-	case code >= 200:
-		x.code, x.answering = code, true
-		framing := h.Framing()
-		x.answer.Begin(framing)
-		x.endless = framing.Kind == http1.UntilClose
-		x.reusable = h.KeepAlive() && x.minor == 1
-		// Whoever answers before it has the whole request may never read the rest.
-		x.keepsAlive = x.keepsAlive && !x.endless && x.uploaded && !x.conn.out.drains.Load()
-		edits.Close, edits.KeepAlive = !x.keepsAlive, x.keepsAlive && h.Minor() == 0
-		if r := x.decision.Route; r != nil {
-			edits.Remove, edits.Set, edits.Add = r.Response.Remove, r.Response.Set, r.Response.Add
-		}
-	}
-	if x.toClient.bytes == nil {
-		x.toClient.bytes = l.buffer()
-	}
-	x.toClient.bytes = http1.AppendResponse(x.toClient.bytes, data[:n], h, &edits)
-	return true
-}
-
-// badAnswer ends the work on a request of which nobody could say what was answered.
-func (x *exchange) badAnswer(err error) {
-	x.conn.out.log.Debug("answer refused", "id", x.conn.id, "endpoint", x.endpoint.Name(), "error", err)
-	x.respond(502, mesh.ReasonBadAnswer)
-}
-
-// serverEnds follows from the end of what the endpoint says.
-func (x *exchange) serverEnds(err error) {
-	switch {
-	case x.answering && err == nil && x.up.broken == nil && x.endless:
-		x.downloaded, x.reusable = true, false
-	case x.answering:
-		x.conn.end(mesh.ReasonEndpointReset, errors.Join(err, io.ErrUnexpectedEOF))
-	case x.mayRepeat && x.up.reused && !x.heard:
-		x.repeat()
-	default:
-		x.endpoint.Reset(time.Now())
-		x.leaveServer(cut)
-		x.respond(502, mesh.ReasonEndpointReset)
-	}
-}
-
-// repeat sends a request again, once, on a new connection: the endpoint has closed the one before while it was idle.
-func (x *exchange) repeat() {
-	x.leaveServer(cut)
-	x.toServer.sent, x.tried, x.triedOnly = 0, balance.Tried{}, false
-	x.reach(nil, true)
-}
-
-// finish ends the work on a request that has been answered.
-func (x *exchange) finish() {
-	c := x.conn
-	if x.endpoint != nil {
-		x.endpoint.Deliver()
-	}
-	how := inOrder
-	switch {
-	case !x.uploaded || x.toServer.sent < len(x.toServer.bytes): // the endpoint would take the next request for the rest of this
-		how = cut
-	case x.reusable && x.up != nil && x.up.isQuiet():
-		how = reuse
-	}
-	x.leaveServer(how)
-	x.empty(&x.toServer)
-	c.pair.Request(x.code, mesh.ReasonDone, c.loop.now.Sub(x.begun))
-	switch {
-	case x.keepsAlive:
-		x.stage, x.task = forHead, task{}
-		x.rest()
-	case x.uploaded && len(x.input) == 0 && !c.client.readable:
-		c.end(mesh.ReasonDone, nil)
-	default:
-		x.part(mesh.ReasonDone)
-	}
-}
-
-// errUpgrade says that an endpoint speaks another protocol from now on, which nobody has asked for.
-var errUpgrade = errors.New("an upgrade that nobody has asked for")
-
 // close gives back what the exchange holds when its connection ends.
 func (x *exchange) close(reason mesh.Reason) {
-	if x.endpoint != nil && reason == mesh.ReasonEndpointReset && !x.heard {
+	if x.endpoint != nil && reason == mesh.ReasonEndpointReset && !x.heard && !x.up.reused {
 		x.endpoint.Reset(time.Now())
 	}
 	how := cut
 	if reason == mesh.ReasonDone {
 		how = inOrder
 	}
+	x.cutOff(reason)
 	x.leaveServer(how)
+	x.over()
 	x.store(nil)
 	x.empty(&x.toClient)
 	x.empty(&x.toServer)

@@ -52,7 +52,7 @@ func TestUnsentRest(t *testing.T) {
 	r := httpRig(t, at)
 	client, server, _ := inFlight(t, r, conns)
 	r.exchanges(func(x *exchange) {
-		x.mayRepeat, x.up.writable = false, false
+		x.held, x.up.writable = false, false
 		x.toServer = outbox{bytes: append(x.conn.loop.buffer(), "rest"...)}
 	})
 	send(t, server, answer)
@@ -87,10 +87,10 @@ func TestBrokenUpstreamIsForgotten(t *testing.T) {
 }
 
 func TestConnectTimeoutIsAnswered(t *testing.T) {
-	r := httpRig(t, silent(t))
+	r := newRig(t, func(c *Config) { c.ConnectTimeout = time.Millisecond })
+	r.protocol = mesh.HTTP
+	r.publish(2, silent(t))
 	client := r.dial(virtual)
-	r.eventually("it is there", func() bool { return len(r.Connections()) == 1 })
-	r.inLoops(func(l *loop) { l.dialing.after = time.Millisecond })
 	response, body := get(t, client, bufio.NewReader(client), plain)
 	if response.StatusCode != 503 || body != "connect-failed\n" {
 		t.Errorf("%d %q", response.StatusCode, body)

@@ -89,7 +89,7 @@ func TestRequestsShareConnections(t *testing.T) {
 	if n := connections.Load(); n > 2 {
 		t.Errorf("15 requests one after the other took %d connections", n)
 	}
-	r.wantMetric(`meshd_requests_total{code="200",destination="hello",reason="done",source="web"} 15`)
+	r.wantMetric(`meshd_requests_total{code="200",destination="hello",protocol="http",reason="done",source="web"} 15`)
 }
 
 func TestPipelinedRequests(t *testing.T) {

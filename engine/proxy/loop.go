@@ -10,7 +10,10 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/meshd/meshd/engine/accesslog"
 	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/snapshot"
+	"github.com/meshd/meshd/engine/trace"
 )
 
 const (
@@ -38,7 +41,7 @@ type loop struct {
 
 	listeners []*listener
 	ready     []*conn // have more to do, of which no event will tell
-	dialing   timeouts
+	deadlines deadlines
 	parting   timeouts
 	slow      timeouts // clients that have begun a request
 	nextTend  time.Time
@@ -46,8 +49,15 @@ type loop struct {
 
 	head    http1.Head // of the message that is worked on
 	routing routing
+	marks   marks
+	notes   []*note // that nobody uses
+	entry   accesslog.Entry
+	lines   *accesslog.Lane
+	spans   *trace.Lane
 	buffers [][]byte                    // that nobody uses
 	idle    map[upstreamKey][]*upstream // the last one is the one that was used last
+	mirrors map[*mirror]struct{}        // that are under way
+	seen    *snapshot.Snapshot          // whose endpoints idle connections may be of
 
 	all  []*loop      // this one too
 	load atomic.Int32 // connections that are here or on their way
@@ -80,8 +90,8 @@ const (
 )
 
 func newLoop(out *Outbound) (*loop, error) {
-	l := &loop{out: out, scratch: make([]byte, scratchSize)}
-	l.dialing.after, l.parting.after, l.slow.after = out.connectTimeout, lastWords, headTimeout
+	l := &loop{out: out, scratch: make([]byte, scratchSize), lines: out.accessLog.Lane(), spans: out.tracer.Lane()}
+	l.parting.after, l.slow.after = lastWords, headTimeout
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make event loop: %w", err)
@@ -139,7 +149,10 @@ func (l *loop) run() {
 	runtime.LockOSThread() // which the kernel keeps near its processor, and the scheduler has no say in
 	defer runtime.UnlockOSThread()
 	defer l.close()
-	defer func() { l.closeIdle(l.now.Add(time.Hour)) }()
+	defer func() {
+		l.endMirrors(l.now.Add(time.Hour))
+		l.closeIdle(l.now.Add(time.Hour))
+	}()
 	events := make([]unix.EpollEvent, batch)
 	for !l.ended {
 		n, err := l.wait(events)
@@ -173,7 +186,7 @@ func (l *loop) patience() int {
 	if len(l.ready) > 0 {
 		return 0
 	}
-	until := l.dialing.next()
+	until := l.deadlines.next()
 	until = earlier(until, l.parting.next())
 	until = earlier(until, l.slow.next())
 	until = earlier(until, l.nextTend)
@@ -256,8 +269,8 @@ func (l *loop) again(c *conn) {
 
 // expire ends what has lasted too long.
 func (l *loop) expire() {
-	for c := l.dialing.expired(l.now); c != nil; c = l.dialing.expired(l.now) {
-		c.notConnected(errConnectTimeout)
+	for c := l.deadlines.expired(l.now); c != nil; c = l.deadlines.expired(l.now) {
+		c.overdue()
 	}
 	for c := l.parting.expired(l.now); c != nil; c = l.parting.expired(l.now) {
 		c.part()
@@ -284,8 +297,10 @@ func (l *loop) tend() {
 			c.tend(l.now)
 		}
 	}
+	l.endMirrors(l.now)
+	l.see(l.out.snapshots.Load())
 	l.closeIdle(l.now.Add(-upstreamIdle))
-	if len(l.idle) > 0 {
+	if len(l.idle)+len(l.mirrors) > 0 {
 		l.nextTend = l.now.Add(tendInterval)
 	}
 }

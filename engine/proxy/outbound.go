@@ -18,10 +18,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/meshd/meshd/engine/accesslog"
 	"github.com/meshd/meshd/engine/drain"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/observe"
 	"github.com/meshd/meshd/engine/snapshot"
+	"github.com/meshd/meshd/engine/trace"
 )
 
 // ErrProbe is what a Redirector returns for a connection that meshd has made to itself, to try out whether the kernel
@@ -48,6 +50,8 @@ type Config struct {
 	Workloads  Workloads        // required
 	Snapshots  *snapshot.Store  // required; loaded once for each connection, and for each request
 	Metrics    *observe.Metrics // required
+	AccessLog  *accesslog.Log   // nil: none
+	Tracer     *trace.Tracer    // nil: nothing is traced
 	Log        *slog.Logger     // nil: nothing is logged
 
 	// ConnectTimeout bounds the connect to one endpoint; then the next one is tried. 0: 5 s.
@@ -68,6 +72,9 @@ type Outbound struct {
 	workloads  Workloads
 	snapshots  *snapshot.Store
 	metrics    *observe.Metrics
+	accessLog  *accesslog.Log
+	tracer     *trace.Tracer
+	requestIDs atomic.Bool
 	log        *slog.Logger
 
 	connectTimeout time.Duration
@@ -97,6 +104,12 @@ func New(config Config) (*Outbound, error) {
 	if config.Log == nil {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
+	if config.AccessLog == nil {
+		config.AccessLog = accesslog.New()
+	}
+	if config.Tracer == nil {
+		config.Tracer = trace.NewTracer(config.Log)
+	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = 5 * time.Second
 	}
@@ -108,6 +121,8 @@ func New(config Config) (*Outbound, error) {
 		workloads:      config.Workloads,
 		snapshots:      config.Snapshots,
 		metrics:        config.Metrics,
+		accessLog:      config.AccessLog,
+		tracer:         config.Tracer,
 		log:            config.Log,
 		connectTimeout: config.ConnectTimeout,
 		limit:          int64(config.MaxConnections),
@@ -115,6 +130,9 @@ func New(config Config) (*Outbound, error) {
 	o.drain = drain.New(o.force)
 	return o, nil
 }
+
+// UseRequestIDs says whether requests get an x-request-id that have none.
+func (o *Outbound) UseRequestIDs(use bool) { o.requestIDs.Store(use) }
 
 // Listener is a listening TCP socket.
 type Listener interface {
@@ -228,6 +246,14 @@ func (o *Outbound) leastLoaded(mine *loop) *loop {
 		return least
 	}
 	return mine
+}
+
+// patience returns how long a connect may take for which a service has configured that; 0: it has not.
+func (o *Outbound) patience(configured time.Duration) time.Duration {
+	if configured > 0 {
+		return configured
+	}
+	return o.connectTimeout
 }
 
 // reserve takes a place for one more connection; false when there is none.

@@ -1,6 +1,11 @@
 package proxy
 
-import "slices"
+import (
+	"slices"
+	"time"
+
+	"github.com/meshd/meshd/engine/mesh"
+)
 
 // bufferSize is what a buffer holds that waits for something; most heads, with what comes along, are smaller.
 const bufferSize = 16 << 10
@@ -65,6 +70,22 @@ func (x *exchange) send(o *outbox, to *side, data []byte, count func(int)) {
 	}
 }
 
+// sentUp counts bytes of the request that have been passed on; what a try before this has passed on too counts once.
+func (x *exchange) sentUp(n int) {
+	x.passed()
+	if x.sent += n; x.sent > x.sentMost {
+		x.conn.countSent(x.sent - x.sentMost)
+		x.sentMost = x.sent
+	}
+}
+
+// sentDown counts bytes of the answer that have been passed on.
+func (x *exchange) sentDown(n int) {
+	x.passed()
+	x.received += n
+	x.conn.countReceived(n)
+}
+
 // empty forgets what has been sent.
 func (x *exchange) empty(o *outbox) {
 	x.conn.loop.recycle(o.bytes)
@@ -80,6 +101,8 @@ func (x *exchange) speakFreely(data []byte) {
 	x.empty(&x.toServer)
 	x.empty(&x.toClient)
 	x.store(nil)
-	c.pair.Request(x.code, "", 0)
+	x.until.all, x.until.try = time.Time{}, time.Time{} // the request has been answered
+	x.arm()
+	x.record(x.code, mesh.ReasonDone)
 	c.loop.again(c)
 }

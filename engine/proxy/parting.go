@@ -11,14 +11,24 @@ import (
 func (x *exchange) respond(code int, why mesh.Reason) {
 	x.leaveServer(cut)
 	x.empty(&x.toServer)
+	x.say(http1.Answer{Status: code, Body: string(why) + "\n", Close: true})
+	x.over()
+	x.record(code, why)
+	x.part(why)
+}
+
+// say puts an answer of our own behind what the client has not taken yet.
+func (x *exchange) say(a http1.Answer) {
 	if x.toClient.bytes == nil {
 		x.toClient.bytes = x.conn.loop.buffer()
 	}
-	x.toClient.bytes = http1.AppendAnswer(x.toClient.bytes, http1.Answer{
-		Status: code, Body: string(why) + "\n", Close: true, Bodiless: x.method == http1.MethodHead,
-	})
-	x.conn.pair.Request(code, why, x.conn.loop.now.Sub(x.begun))
-	x.part(why)
+	a.Bodiless = x.method == http1.MethodHead
+	for i := range a.Fields {
+		if a.Fields[i].Name == "Grpc-Status" {
+			x.sawStatus(a.Fields[i].Value)
+		}
+	}
+	x.toClient.bytes = http1.AppendAnswer(x.toClient.bytes, a)
 }
 
 // part ends a connection whose client has been told all. It may be sending still: if that met a closed socket, its reset
@@ -33,12 +43,12 @@ func (x *exchange) part(why mesh.Reason) {
 func (x *exchange) discard() bool {
 	c := x.conn
 	if !x.told {
-		if !x.flush(&x.toClient, &c.client, c.countReceived) {
+		if !x.flush(&x.toClient, &c.client, x.sentDown) {
 			return false
 		}
 		x.empty(&x.toClient)
 		x.told = true
-		if err := shutdown(c.client.fd); err != nil {
+		if err := c.client.shutdown(); err != nil {
 			c.end(x.why, err)
 			return true
 		}

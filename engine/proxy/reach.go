@@ -6,6 +6,7 @@ import (
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/observe"
 )
 
 // reach gets a connection to an endpoint, or answers that there is none. err is why the endpoint before did not accept.
@@ -13,27 +14,41 @@ func (x *exchange) reach(err error, fresh bool) {
 	c, l := x.conn, x.conn.loop
 	for {
 		endpoint := x.next()
+		if endpoint == nil && err == nil && x.attempts > 1 { // all have been tried: the one before rather than none
+			x.tried, x.triedOnly = balance.Tried{}, false
+			endpoint = x.next()
+		}
 		if endpoint == nil && err == nil {
 			x.respond(503, mesh.ReasonNoEndpoint)
 			return
 		}
 		if endpoint == nil {
-			x.respond(503, mesh.ReasonConnectFailed)
+			x.failTry(503, mesh.ReasonConnectFailed)
 			return
 		}
-		x.endpoint = endpoint
+		x.endpoint, x.last = endpoint, endpoint
 		c.endpoint.Store(endpoint)
 		endpoint.Acquire()
 		key := upstreamKey{endpoint.Address, c.source}
 		if !fresh {
 			if x.up = l.idleUpstream(key, x); x.up != nil {
 				x.stage = forAnswer
+				c.pair.Pool(observe.Reused)
+				x.stopWaiting()
+				x.arm()
 				return
 			}
 		}
+		if !x.wait() {
+			x.leaveServer(cut)
+			x.respond(503, mesh.ReasonOverload)
+			return
+		}
 		if x.up, err = l.dialUpstream(key, x); err == nil {
 			x.stage = forConnect
-			l.dialing.add(c, l.now)
+			c.pair.Pool(observe.Dialled)
+			x.until.connect = l.now.Add(c.out.patience(x.connectTimeout()))
+			x.arm()
 			return
 		}
 		if isLack(err) {
@@ -47,10 +62,7 @@ func (x *exchange) reach(err error, fresh bool) {
 // next returns the endpoint to try next; nil when all have been tried.
 func (x *exchange) next() *balance.Endpoint {
 	if x.only == nil {
-		if group := x.decision.Target.Group; group != nil {
-			return group.Pick(&x.tried)
-		}
-		return nil
+		return x.decision.Target.Pick(&x.tried, &x.hash)
 	}
 	if x.triedOnly {
 		return nil
@@ -70,15 +82,21 @@ func (x *exchange) failed(err error) {
 func (x *exchange) leaveServer(how leaving) {
 	switch {
 	case x.up == nil:
-	case how == reuse:
-		x.conn.loop.keep(x.up)
+	case how == reuse && (x.snapshot == x.conn.loop.seen || has(x.conn.loop.seen, x.up.key.address)):
+		if !x.conn.loop.keep(x.up) {
+			x.conn.pair.Pool(observe.PoolFull)
+		}
 	default:
-		x.up.close(how == inOrder)
+		x.up.close(how != cut)
 	}
 	if x.up != nil && x.conn.firstBroken == &x.up.side { // it has nothing to do with what follows
 		x.conn.firstBroken = nil
 	}
+	if x.up != nil && x.stage != forBytes {
+		x.conn.upload.drop()
+	}
 	x.up = nil
+	x.until.connect = time.Time{}
 	if x.endpoint != nil {
 		x.endpoint.Release()
 		x.endpoint = nil
@@ -96,13 +114,15 @@ const (
 
 // connected sees how a connect has ended.
 func (x *exchange) connected() {
-	x.conn.leave()
+	x.until.connect = time.Time{}
 	if err := x.up.broken; err != nil {
 		x.notConnected(err)
 		return
 	}
 	x.endpoint.Connect()
 	x.stage = forAnswer
+	x.stopWaiting()
+	x.arm()
 }
 
 func (x *exchange) notConnected(err error) {

@@ -42,18 +42,10 @@ func (x *exchange) locate() bool {
 	if now == x.snapshot {
 		return true
 	}
+	x.conn.loop.see(now)
 	port, only, ok := now.At(x.conn.flow.Destination)
 	x.snapshot, x.port, x.only = now, port, only
 	return ok && port.Protocol == mesh.HTTP
-}
-
-// isFull says whether the service that the request goes to has as many of them as it may have connections: each takes one.
-func (x *exchange) isFull() bool {
-	limit, group := int64(x.port.Service.MaxConnections), x.port.Group
-	if t := x.decision.Target; t != nil {
-		limit, group = t.MaxConnections, t.Group
-	}
-	return limit > 0 && group.Active() >= limit
 }
 
 // route decides where a request goes whose head is in data, and what of it is changed on the way.
@@ -83,6 +75,7 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 	if decision.Target == nil {
 		return edits, nil
 	}
+	x.hash = decision.Target.Hash(&r.request, x.conn.source, rand.Uint64())
 	edits = decision.Route.Request
 	edits.Upgrade = x.upgrades
 	if governed && h.Form() != http1.FormAsterisk {
@@ -100,16 +93,10 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 // answerItself answers a request that leads to no service.
 func (x *exchange) answerItself() {
 	r := x.decision.Route
-	answer := http1.Answer{Bodiless: x.method == http1.MethodHead}
-	if r.Redirect != nil {
-		location := r.AppendLocation(nil, "http", &x.conn.loop.routing.request)
-		answer.Status, answer.Fields = r.Redirect.Status, []http1.Field{{Name: "Location", Value: location}}
-	} else {
-		answer.Status, answer.Body = r.Respond.Status, r.Respond.Body
+	if r.Redirect == nil {
+		x.decline(http1.Answer{Status: r.Respond.Status, Body: r.Respond.Body}, mesh.ReasonDone)
+		return
 	}
-	x.keepsAlive = x.keepsAlive && x.uploaded && !x.conn.out.drains.Load()
-	answer.Close = !x.keepsAlive
-	x.code = answer.Status
-	x.toClient.bytes = http1.AppendAnswer(x.conn.loop.buffer(), answer)
-	x.stage, x.answering, x.downloaded = forAnswer, true, true
+	location := r.AppendLocation(nil, "http", &x.conn.loop.routing.request)
+	x.decline(http1.Answer{Status: r.Redirect.Status, Fields: []http1.Field{{Name: "Location", Value: location}}}, mesh.ReasonDone)
 }

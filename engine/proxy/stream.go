@@ -149,6 +149,9 @@ func (d *direction) write(buf []byte) int {
 
 // passed counts bytes that were passed on.
 func (d *direction) passed(n int) {
+	if d.conn.http != nil {
+		d.conn.http.passed()
+	}
 	if d == &d.conn.upload {
 		d.conn.countSent(n)
 	} else {
@@ -210,4 +213,20 @@ func (s *side) write(buf []byte) (int, error) {
 	n, err := write(s.fd, buf)
 	s.writable = n == len(buf)
 	return n, err
+}
+
+// socketError takes the error that the side has met since somebody asked last; nil when there is none.
+func (s *side) socketError() error {
+	if s.fd < 0 {
+		return s.broken
+	}
+	return socketError(s.fd)
+}
+
+// shutdown says that nothing more follows.
+func (s *side) shutdown() error {
+	if s.fd < 0 {
+		return nil // a message says itself where it ends
+	}
+	return shutdown(s.fd)
 }

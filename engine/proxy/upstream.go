@@ -6,11 +6,13 @@ import (
 	"time"
 
 	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/snapshot"
 )
 
 const (
-	// idleUpstreams bounds the connections to one endpoint that a loop keeps for the next request of one source.
-	idleUpstreams = 64
+	// idleUpstreams bounds the connections to one endpoint that a loop keeps for the next request of one source: as many as a
+	// source has requests at once, and no more than are made again sooner than they are kept for nothing.
+	idleUpstreams = 1024
 	// upstreamIdle is how long such a connection is kept. It is shorter than the servers that are about close theirs.
 	upstreamIdle = 45 * time.Second
 )
@@ -23,12 +25,20 @@ type upstream struct {
 	key  upstreamKey
 	slot int32
 
-	user   *exchange // whose request it carries; nil: it is idle
+	user   user      // whose request it carries; nil: it is idle
 	input  []byte    // a part of the head of an answer
 	reused bool      // it has carried a request before
 	kept   bool      // it has keepalive
 	since  time.Time // when it became idle
 }
+
+// user is whose request an upstream carries.
+type user interface {
+	// happened works on what an event says of the upstream, which has noted it.
+	happened(u *upstream, events uint32)
+}
+
+func (x *exchange) happened(u *upstream, events uint32) { x.conn.about(&u.side, events) }
 
 // upstreamKey is what requests must have in common to share a connection: all by which an endpoint may tell them apart.
 type upstreamKey struct {
@@ -37,7 +47,7 @@ type upstreamKey struct {
 }
 
 // dialUpstream begins to connect.
-func (l *loop) dialUpstream(key upstreamKey, user *exchange) (*upstream, error) {
+func (l *loop) dialUpstream(key upstreamKey, user user) (*upstream, error) {
 	fd, err := dialSocket(key.address)
 	if isLack(err) && len(l.idle) > 0 { // who needs one now goes before who may need one later
 		l.closeIdle(l.now.Add(time.Hour))
@@ -56,7 +66,7 @@ func (l *loop) dialUpstream(key upstreamKey, user *exchange) (*upstream, error) 
 }
 
 // idleUpstream returns a connection that a request may reuse, or nil.
-func (l *loop) idleUpstream(key upstreamKey, user *exchange) *upstream {
+func (l *loop) idleUpstream(key upstreamKey, user user) *upstream {
 	for idle := l.idle[key]; len(idle) > 0; idle = l.idle[key] {
 		u := idle[len(idle)-1] // the one that was used last is the one most likely to live
 		l.forget(u)
@@ -95,24 +105,28 @@ func (u *upstream) store(data []byte) {
 	u.input = append(u.input[:0], data...)
 }
 
-// keep leaves the connection to the next request.
-func (l *loop) keep(u *upstream) {
+// keep leaves the connection to the next request; false when enough are, and it is closed.
+func (l *loop) keep(u *upstream) bool {
 	u.user, u.reused, u.since = nil, true, l.now
 	if len(l.idle[u.key]) >= idleUpstreams {
 		u.close(true)
-		return
+		return false
 	}
 	if l.idle == nil {
 		l.idle = map[upstreamKey][]*upstream{}
 	}
 	l.idle[u.key] = append(l.idle[u.key], u)
+	return true
 }
 
 // forget takes an idle connection from those that may be reused.
 func (l *loop) forget(u *upstream) {
 	idle := l.idle[u.key]
-	if i := slices.Index(idle, u); i >= 0 {
-		l.idle[u.key] = slices.Delete(idle, i, i+1)
+	for i := len(idle) - 1; i >= 0; i-- { // most often it is the last
+		if idle[i] == u {
+			l.idle[u.key] = slices.Delete(idle, i, i+1)
+			return
+		}
 	}
 }
 
@@ -131,11 +145,34 @@ func (l *loop) closeIdle(since time.Time) {
 	}
 }
 
+// see closes the idle connections to endpoints that a new snapshot has not any more.
+func (l *loop) see(now *snapshot.Snapshot) {
+	if now == l.seen {
+		return
+	}
+	l.seen = now
+	for key, idle := range l.idle {
+		if has(now, key.address) {
+			continue
+		}
+		for _, u := range idle {
+			u.close(true)
+		}
+		delete(l.idle, key)
+	}
+}
+
+// has says whether an endpoint stands at that address.
+func has(s *snapshot.Snapshot, at netip.AddrPort) bool {
+	_, only, ok := s.At(at)
+	return ok && only != nil
+}
+
 // happened works on an event.
 func (u *upstream) happened(events uint32) {
 	u.note(events)
 	if u.user != nil {
-		u.user.conn.about(&u.side, events)
+		u.user.happened(u, events)
 		return
 	}
 	if u.readable || u.closing { // nobody has asked for anything

@@ -4,7 +4,12 @@
 
 package route
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/mesh"
+)
 
 func TestDecideDoesNotAllocate(t *testing.T) {
 	table := busyTable(t)
@@ -17,6 +22,22 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 		if allocs := testing.AllocsPerRun(1000, func() { table.Decide(r, 1<<31) }); allocs != 0 {
 			t.Errorf("%s %s: %v allocations a decision, want 0", r.Method, r.Path, allocs)
 		}
+	}
+}
+
+func TestHashDoesNotAllocate(t *testing.T) {
+	target := hashed("app-1", mesh.HashPolicy{Kind: mesh.HashHeader, Name: "x-user"}, mesh.HashPolicy{Kind: mesh.HashSource},
+		mesh.HashPolicy{Kind: mesh.HashQuery, Name: "id"}, mesh.HashPolicy{Kind: mesh.HashCookie, Name: "id", Session: true})
+	r := request("GET", "/", "a=1&id=2")
+	r.Header = &oneField{"x-user", []byte("1")}
+	var tried balance.Tried
+	allocs := testing.AllocsPerRun(1000, func() {
+		tried = balance.Tried{}
+		h := target.Hash(r, "web", 1)
+		target.Pick(&tried, &h)
+	})
+	if allocs != 0 {
+		t.Errorf("%v allocations, want 0", allocs)
 	}
 }
 

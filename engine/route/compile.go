@@ -5,15 +5,30 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cespare/xxhash/v2"
+
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/limit"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
+// Parts are what tables are made of.
+type Parts struct {
+	Catalog *mesh.Catalog
+	Host    string // the name of the host that the tables are for
+
+	// Group returns the endpoints of a target for requests that came to a listener, whose empty name is the service's own
+	// port; nil when there is no such service or subset. For the same endpoints it returns the same group.
+	Group func(t mesh.Target, listener string) *balance.Group
+
+	// Limiter returns what limits the requests to a service; nil: nothing does.
+	Limiter func(service string) *limit.Limiter
+}
+
 // Compiler builds the tables of one snapshot.
 type Compiler struct {
-	catalog *mesh.Catalog
-	groups  func(t mesh.Target, listener string) *balance.Group
+	Parts
 	targets map[key]*Target
 }
 
@@ -24,12 +39,8 @@ type key struct {
 	standsIn bool
 }
 
-// NewCompiler returns a compiler. groups returns the endpoints of a target for requests that came to a listener, whose empty
-// name is the service's own port; nil when there is no such service or subset. For the same endpoints it returns the same
-// group.
-func NewCompiler(catalog *mesh.Catalog, groups func(t mesh.Target, listener string) *balance.Group) *Compiler {
-	return &Compiler{catalog, groups, make(map[key]*Target)}
-}
+// NewCompiler returns a compiler.
+func NewCompiler(p Parts) *Compiler { return &Compiler{p, make(map[key]*Target)} }
 
 // Table returns the routes of a port of a service.
 //
@@ -38,7 +49,7 @@ func NewCompiler(catalog *mesh.Catalog, groups func(t mesh.Target, listener stri
 func (c *Compiler) Table(service, listener string) *Table {
 	t := &Table{}
 	last := &Route{Name: fmt.Sprintf("service %q", service)}
-	if r, found := c.catalog.Router(service); found {
+	if r, found := c.Catalog.Router(service); found {
 		for i, route := range r.Routes {
 			t.routes = append(t.routes, c.route(fmt.Sprintf("router %q route %d", service, i+1), listener, &route))
 		}
@@ -54,7 +65,7 @@ func (c *Compiler) Table(service, listener string) *Table {
 }
 
 func (c *Compiler) route(name, listener string, from *mesh.Route) *Route {
-	r := &Route{Name: name, At: from.At, Redirect: from.Redirect, Respond: from.Respond, match: compile(from.Match)}
+	r := &Route{Name: name, At: from.At, Redirect: from.Redirect, Respond: from.Respond, Fault: newFault(from.Fault), match: compile(from.Match)}
 	r.cut = len(from.Match.PathPrefix) + len(from.Match.PathExact) // at most one of them is there
 	switch d := from.Destination; {
 	case d != nil:
@@ -65,6 +76,7 @@ func (c *Compiler) route(name, listener string, from *mesh.Route) *Route {
 			r.Retry = newRetry(d.Retry)
 		}
 		r.branches = c.branches(mesh.Target{Service: d.Service, Subset: d.Subset}, listener)
+		r.Mirror = c.mirror(d.Mirror, listener)
 	case from.Redirect != nil:
 		r.rewrite = from.Redirect.PrefixRewrite
 	}
@@ -86,21 +98,22 @@ func fieldsOf(from []mesh.Field) []http1.Field {
 
 // share is a target before it is resolved, and what part of the requests is its.
 type share struct {
-	to   mesh.Target
-	part float64
+	to     mesh.Target
+	part   float64
+	splits []mesh.Place // that have led to it
 }
 
 // branches returns where requests to a target go: with a subset straight to it, otherwise by the service's splitter.
 func (c *Compiler) branches(to mesh.Target, listener string) []branch {
-	shares := []share{{to, 1}}
+	shares := []share{{to: to, part: 1}}
 	if to.Subset == "" {
-		shares = c.split(to.Service, 1, nil)
+		shares = c.split(to.Service, 1, nil, nil)
 	}
 	var all []branch
 	var sum float64
 	for _, s := range shares {
 		sum += s.part
-		all = append(all, branch{uint64(sum * (1 << 32)), c.target(s.to, listener, false)})
+		all = append(all, branch{uint64(sum * (1 << 32)), c.target(s.to, listener, false), &origin{s.to, s.splits}})
 	}
 	all[len(all)-1].upTo = 1 << 32 // whatever floating point has made of the sum
 	return all
@@ -108,9 +121,9 @@ func (c *Compiler) branches(to mesh.Target, listener string) []branch {
 
 // split returns the shares of a service's splitter, and for a split to another service those of its splitter. Above are
 // the services whose splitters have led here.
-func (c *Compiler) split(service string, part float64, above map[string]bool) []share {
-	s, found := c.catalog.Splitter(service)
-	whole := []share{{mesh.Target{Service: service}, part}}
+func (c *Compiler) split(service string, part float64, above map[string]bool, splits []mesh.Place) []share {
+	s, found := c.Catalog.Splitter(service)
+	whole := []share{{mesh.Target{Service: service}, part, splits}}
 	if !found || above[service] {
 		return whole
 	}
@@ -120,13 +133,13 @@ func (c *Compiler) split(service string, part float64, above map[string]bool) []
 	}
 	var all []share
 	for _, x := range s.Splits {
-		its := part * float64(x.Weight) / mesh.Hundred
+		its, led := part*float64(x.Weight)/mesh.Hundred, append(slices.Clone(splits), x.At)
 		switch {
 		case x.Weight == 0:
 		case x.Subset == "" && x.Service != service:
-			all = append(all, c.split(x.Service, its, way)...)
+			all = append(all, c.split(x.Service, its, way, led)...)
 		default:
-			all = append(all, share{mesh.Target{Service: x.Service, Subset: x.Subset}, its})
+			all = append(all, share{mesh.Target{Service: x.Service, Subset: x.Subset}, its, led})
 		}
 	}
 	if len(all) == 0 {
@@ -135,36 +148,59 @@ func (c *Compiler) split(service string, part float64, above map[string]bool) []
 	return all
 }
 
-// target resolves a target: redirects, the default subset, the endpoints, and who stands in.
-func (c *Compiler) target(to mesh.Target, listener string, standsIn bool) *Target {
-	for range c.catalog.Resolvers { // no more redirects than there are resolvers, or they go in circles
-		r, found := c.catalog.Resolver(to.Service)
+// Hop is what a resolver makes of a target.
+type Hop struct {
+	To       mesh.Target
+	Redirect bool       // another service stands for it; otherwise it got the default subset
+	At       mesh.Place // of the resolver
+}
+
+// Way returns what resolvers make of a target as it is written, one after the other: redirects, then the default subset. The
+// last one leads to the endpoints.
+func Way(catalog *mesh.Catalog, to mesh.Target) []Hop {
+	var way []Hop
+	for range catalog.Resolvers { // no more redirects than there are resolvers, or they go in circles
+		r, found := catalog.Resolver(to.Service)
 		if !found || r.Redirect == nil {
 			break
 		}
 		to = *r.Redirect
+		way = append(way, Hop{to, true, r.At})
+	}
+	if r, found := catalog.Resolver(to.Service); found && to.Subset == "" && r.DefaultSubset != "" {
+		to.Subset = r.DefaultSubset
+		way = append(way, Hop{to, false, r.At})
+	}
+	return way
+}
+
+// target resolves a target: redirects, the default subset, the endpoints, and who stands in.
+func (c *Compiler) target(to mesh.Target, listener string, standsIn bool) *Target {
+	if way := Way(c.Catalog, to); len(way) > 0 {
+		to = way[len(way)-1].To
 	}
 	var failover []mesh.Target
 	var connect time.Duration
-	if r, found := c.catalog.Resolver(to.Service); found {
-		if to.Subset == "" {
-			to.Subset = r.DefaultSubset
-		}
+	if r, found := c.Catalog.Resolver(to.Service); found {
 		connect = r.ConnectTimeout
-		failover = failoverOf(r, to.Subset)
+		failover = r.FailoverOf(to.Subset).Targets
 	}
-	group := c.groups(to, listener)
+	group := c.Group(to, listener)
 	k := key{to, group, standsIn}
 	if t := c.targets[k]; t != nil {
 		return t
 	}
 	t := &Target{Service: to.Service, Subset: to.Subset, Group: group, ConnectTimeout: connect, Budget: new(Budget)}
-	if service, found := c.catalog.Service(to.Service); found {
-		t.MaxConnections = int64(service.MaxConnections)
+	if service, found := c.Catalog.Service(to.Service); found {
+		t.MaxConnections, t.MaxPending, t.MaxRequests = int64(service.MaxConnections), int64(service.MaxPending), int64(service.MaxRequests)
+		if service.Balancing.Hashes() {
+			t.hash, t.host = hashPolicies(service.Balancer.Hash), xxhash.Sum64String(c.Host)
+		}
 	}
 	if group == nil {
 		t.Group = balance.New(balance.Config{})
 	}
+	t.Load, t.Limiter = t.Group.Load(), c.Limiter(to.Service)
 	if !standsIn {
 		for _, f := range failover {
 			if other := c.target(f, listener, true); other.Group != t.Group {
@@ -174,18 +210,4 @@ func (c *Compiler) target(to mesh.Target, listener string, standsIn bool) *Targe
 	}
 	c.targets[k] = t
 	return t
-}
-
-// failoverOf returns who stands in for a subset: those that it names itself, else those for all.
-func failoverOf(r *mesh.Resolver, subset string) []mesh.Target {
-	var forAll []mesh.Target
-	for _, f := range r.Failover {
-		if f.Subset == subset {
-			return f.Targets
-		}
-		if f.Subset == mesh.AnySubset {
-			forAll = f.Targets
-		}
-	}
-	return forAll
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/limit"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
@@ -33,11 +34,15 @@ func request(method, path, query string, header ...[2]string) *Request {
 
 // rig is a catalog whose targets have one endpoint each.
 type rig struct {
-	catalog mesh.Catalog
-	groups  map[string]*balance.Group
+	catalog  mesh.Catalog
+	groups   map[string]*balance.Group
+	limiters map[string]*limit.Limiter
+	host     string
 }
 
-func newRig(catalog mesh.Catalog) *rig { return &rig{catalog, make(map[string]*balance.Group)} }
+func newRig(catalog mesh.Catalog) *rig {
+	return &rig{catalog: catalog, groups: make(map[string]*balance.Group)}
+}
 
 func (x *rig) group(t mesh.Target, _ string) *balance.Group {
 	if t.Service == "absent" {
@@ -50,7 +55,13 @@ func (x *rig) group(t mesh.Target, _ string) *balance.Group {
 }
 
 func (x *rig) table(service string) *Table {
-	return NewCompiler(&x.catalog, x.group).Table(service, "")
+	return x.compiler().Table(service, "")
+}
+
+func (x *rig) compiler() *Compiler {
+	return NewCompiler(Parts{
+		Catalog: &x.catalog, Host: x.host, Group: x.group, Limiter: func(service string) *limit.Limiter { return x.limiters[service] },
+	})
 }
 
 // to returns a route that leads to a service.

@@ -10,21 +10,25 @@ import (
 // found says whether one of the parameters of a query is meant.
 func (p *parameter) found(query []byte) bool {
 	for len(query) > 0 {
-		pair := query
-		if end := bytes.IndexByte(query, '&'); end >= 0 {
-			pair, query = query[:end], query[end+1:]
-		} else {
-			query = nil
-		}
-		name, value := pair, []byte(nil)
-		if equals := bytes.IndexByte(pair, '='); equals >= 0 {
-			name, value = pair[:equals], pair[equals+1:]
-		}
-		if len(pair) > 0 && isDecoded(name, p.name) && p.holdsDecoded(value) {
+		var name, value []byte
+		if name, value, query = cutParameter(query); isDecoded(name, p.name) && p.holdsDecoded(value) {
 			return true
 		}
 	}
 	return false
+}
+
+// cutParameter returns the first parameter of a query, and what is behind it. Where there is none between two ampersands its name
+// is empty.
+func cutParameter(query []byte) (name, value, rest []byte) {
+	pair := query
+	if end := bytes.IndexByte(query, '&'); end >= 0 {
+		pair, rest = query[:end], query[end+1:]
+	}
+	if equals := bytes.IndexByte(pair, '='); equals >= 0 {
+		return pair[:equals], pair[equals+1:], rest
+	}
+	return pair, nil, rest
 }
 
 func (p *parameter) holdsDecoded(value []byte) bool {

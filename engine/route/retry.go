@@ -14,7 +14,30 @@ type Retry struct {
 	PerTryTimeout    time.Duration // up to the head of the response; 0: none of its own
 	OnConnectFailure bool          // no connection could be made
 	OnReset          bool          // the connection ended before the head of a response
+	OnRefused        bool          // the endpoint says that it did nothing for the request
 	statuses         [statusEnd / 64]uint64
+	grpc             uint32 // a bit for each status of gRPC
+}
+
+// grpcStatuses are the statuses of gRPC that a retry may name.
+var grpcStatuses = map[string]int{
+	mesh.RetryCancelled: 1, mesh.RetryDeadlineExceeded: 4, mesh.RetryResourceExhausted: 8, mesh.RetryInternal: 13,
+	mesh.RetryUnavailable: 14,
+}
+
+// OnAnyGRPC says whether a status of gRPC matters at all.
+func (r *Retry) OnAnyGRPC() bool { return r.grpc != 0 }
+
+// OnGRPC says whether a response with that grpc-status, and nothing else, is no answer yet.
+func (r *Retry) OnGRPC(status []byte) bool {
+	n := 0
+	for _, c := range status {
+		if c < '0' || c > '9' || n > 9 {
+			return false
+		}
+		n = 10*n + int(c-'0')
+	}
+	return len(status) > 0 && n < 32 && r.grpc&(1<<n) != 0
 }
 
 // statusEnd is behind the last status, and a multiple of 64.
@@ -41,12 +64,16 @@ func newRetry(from *mesh.Retry) *Retry {
 		case mesh.RetryGatewayError:
 			set(502, 504)
 		case mesh.Retry5xx:
-			r.OnConnectFailure, r.OnReset = true, true
+			r.OnConnectFailure, r.OnReset, r.OnRefused = true, true, true
 			set(500, 599)
 		case mesh.Retry4xx:
 			set(409, 409)
+		case mesh.RetryRefused:
+			r.OnRefused = true
 		default:
-			if status, err := strconv.Atoi(on); err == nil {
+			if status, ok := grpcStatuses[on]; ok {
+				r.grpc |= 1 << status
+			} else if status, err := strconv.Atoi(on); err == nil {
 				set(status, status)
 			}
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/limit"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
@@ -50,6 +51,8 @@ type Route struct {
 	Response       http1.Edits // of the head that goes to the client
 	Redirect       *mesh.Redirect
 	Respond        *mesh.Respond
+	Fault          *Fault  // nil: none
+	Mirror         *Mirror // nil: none
 
 	match    matcher
 	cut      int    // length of the beginning of the path that rewrite replaces
@@ -61,6 +64,13 @@ type Route struct {
 type branch struct {
 	upTo   uint64 // the draws below it, and not below that of the branch before, are its; the last one has 1<<32
 	target *Target
+	origin *origin
+}
+
+// origin is how a branch came about, for people.
+type origin struct {
+	asked  mesh.Target  // as written
+	splits []mesh.Place // that have led to it, the outermost first
 }
 
 // Target is the endpoints that a request goes to. Tables of one compiler share it.
@@ -68,10 +78,17 @@ type Target struct {
 	Service        string
 	Subset         string
 	Group          *balance.Group
+	Load           *balance.Load // of the service, which what follows bounds
 	MaxConnections int64         // of the service; 0: no limit
-	ConnectTimeout time.Duration // 0: the default
-	Failover       []*Target     // who stands in, in that order; those have none of their own
+	MaxPending     int64
+	MaxRequests    int64
+	Limiter        *limit.Limiter // of requests to the service; nil lets all pass
+	ConnectTimeout time.Duration  // 0: the default
+	Failover       []*Target      // who stands in, in that order; those have none of their own
 	Budget         *Budget
+
+	hash []hashPolicy
+	host uint64 // hash of the host that the tables are for
 }
 
 // Decision is where a request goes. Route is never nil; Target is nil when the route answers by itself.

@@ -104,7 +104,7 @@ func TestResolve(t *testing.T) {
 		{Service: "old", Redirect: &mesh.Target{Service: "older"}},
 		{Service: "older", Redirect: &mesh.Target{Service: "billing"}},
 	}})
-	c := NewCompiler(&x.catalog, x.group)
+	c := x.compiler()
 	names := func(all []*Target) string {
 		text := ""
 		for _, t := range all {
@@ -366,7 +366,7 @@ func BenchmarkDecide(b *testing.B) {
 // TestTargetsShareBudget: all tables of one compiler count what they send to a target together.
 func TestTargetsShareBudget(t *testing.T) {
 	x := newRig(mesh.Catalog{Routers: []mesh.Router{{Service: "b", Routes: []mesh.Route{to(mesh.RouteMatch{}, "a")}}}})
-	c := NewCompiler(&x.catalog, x.group)
+	c := x.compiler()
 	r := request("GET", "/", "")
 	a, b := c.Table("a", "").Decide(r, 0).Target, c.Table("b", "").Decide(r, 0).Target
 	if a != b || a.Budget == nil {
@@ -377,7 +377,7 @@ func TestTargetsShareBudget(t *testing.T) {
 // TestEjected: an endpoint that fails in one group is out of use in all that have it.
 func TestEjected(t *testing.T) {
 	whole := balance.New(balance.Config{Endpoints: []mesh.Endpoint{{Address: at(1)}, {Address: at(2)}}})
-	part := whole.Part(func(e *balance.Endpoint) bool { return e.Address == at(1) })
+	part := whole.Part(func(e *balance.Endpoint) bool { return e.Address == at(1) }, nil)
 	for range 5 {
 		whole.Endpoints()[0].Fail(time.Now(), errors.New("refused"))
 	}

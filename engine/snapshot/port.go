@@ -3,6 +3,7 @@ package snapshot
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/mesh"
@@ -20,6 +21,8 @@ type Port struct {
 	ID       mesh.ServiceID // of its endpoints in the kernel
 	Group    *balance.Group
 	Routes   *route.Table // where each request goes; nil when requests are not read
+
+	ConnectTimeout time.Duration // for one endpoint; 0: the default
 }
 
 // Backends returns the addresses for who connects without looking at requests: those of the endpoints that are up.
@@ -30,20 +33,35 @@ func (p *Port) Backends() []netip.AddrPort {
 	return p.Group.Backends()
 }
 
+// Pick is Group.Pick for a connection whose bytes are not read. When the policy hashes, it is by the source.
+func (p *Port) Pick(tried *balance.Tried, source, host string) *balance.Endpoint {
+	if p.Service.Balancing.Hashes() {
+		return p.Group.PickHash(tried, route.HashSource(source, host))
+	}
+	return p.Group.Pick(tried)
+}
+
 // ports returns the ports of a service whose endpoints are located.
 func (in *Input) ports(svc *Service) []*Port {
 	if svc.Port == 0 {
 		return nil
 	}
 	listeners := append([]mesh.Listener{{Port: svc.Port, Protocol: svc.Protocol}}, svc.Listeners...)
+	var connect time.Duration
+	if r, found := in.Catalog.Resolver(svc.Name); found {
+		connect = r.ConnectTimeout
+	}
 	ports := make([]*Port, len(listeners))
 	for i, l := range listeners {
 		ports[i] = &Port{
 			Service: svc, Listener: l.Name, Number: l.Port, Protocol: l.Protocol, ID: svc.ListenerID(l.Name),
 			Group: balance.New(balance.Config{
-				Policy: svc.Balancing, Endpoints: endpointsAt(svc.Endpoints, l.Name), Zone: in.Host.Zone,
-				Previous: in.previous(svc.Name, l.Name),
+				Policy: svc.Balancing, Balancer: svc.Balancer, Endpoints: endpointsAt(svc.Endpoints, l.Name),
+				Zone: in.Host.Zone, Zones: in.Catalog.ZonesOf(mesh.Target{Service: svc.Name}),
+				Outlier: svc.Outlier, Unread: l.Protocol == mesh.TCP,
+				Load: svc.Load, Previous: in.previous(svc.Name, l.Name),
 			}),
+			ConnectTimeout: connect,
 		}
 	}
 	return ports

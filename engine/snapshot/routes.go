@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/limit"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/route"
 	"github.com/meshd/meshd/engine/subset"
@@ -10,7 +11,14 @@ import (
 // route gives every port whose requests are read its routes.
 func (s *Snapshot) route(catalog *mesh.Catalog) {
 	parts := parts{s, catalog, make(map[partKey]*balance.Group)}
-	compiler := route.NewCompiler(catalog, parts.group)
+	compiler := route.NewCompiler(route.Parts{
+		Catalog: catalog, Host: s.host.Name, Group: parts.group, Limiter: func(service string) *limit.Limiter {
+			if svc, found := s.Named(service); found {
+				return svc.Limiter
+			}
+			return nil
+		},
+	})
 	for _, svc := range s.services {
 		for _, p := range svc.Ports {
 			if p.Protocol == mesh.HTTP {
@@ -53,7 +61,7 @@ func (x *parts) group(t mesh.Target, listener string) *balance.Group {
 		x.groups[key] = port.Group.Part(func(*balance.Endpoint) bool {
 			at++
 			return filter.Selects(x.catalog.Mesh.Datacenter, svc.Name, svc.Endpoints[at-1])
-		})
+		}, x.catalog.ZonesOf(t))
 	}
 	return x.groups[key]
 }

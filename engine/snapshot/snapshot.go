@@ -7,12 +7,14 @@ import (
 	"strings"
 
 	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/limit"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
 // Snapshot is one picture of the mesh as one host sees it. It never changes; only the counters of endpoints do.
 type Snapshot struct {
 	version   uint64
+	catalog   *mesh.Catalog
 	mesh      mesh.Mesh
 	host      mesh.Host
 	services  []*Service // by name
@@ -26,8 +28,10 @@ type Snapshot struct {
 // Its Endpoints are those that have an address: a host name stands there once for each of its addresses.
 type Service struct {
 	mesh.Service
-	Ports []*Port // its own port first, then its listeners by name; none when it only calls others
-	Local bool    // processes of this host are looked for that are the service
+	Ports   []*Port        // its own port first, then its listeners by name; none when it only calls others
+	Local   bool           // processes of this host are looked for that are the service
+	Load    *balance.Load  // what this host has under way to it
+	Limiter *limit.Limiter // of requests to it; nil lets all pass
 }
 
 // target is what is behind an address.
@@ -50,8 +54,10 @@ type Input struct {
 // An address that stands for two things means the virtual address before the endpoint, and then the service that comes
 // first by name; checking a configuration refuses most of such cases before they get here.
 func Build(in Input) *Snapshot {
+	catalog := in.Catalog // a pointer into in would keep all snapshots before
 	s := &Snapshot{
 		version:   in.Version,
+		catalog:   &catalog,
 		mesh:      in.Catalog.Mesh,
 		host:      in.Host,
 		services:  make([]*Service, 0, len(in.Catalog.Services)),
@@ -61,6 +67,7 @@ func Build(in Input) *Snapshot {
 	for _, svc := range in.Catalog.Services {
 		svc.Endpoints = in.located(svc.Endpoints)
 		entry := &Service{Service: svc}
+		entry.limit(in.Previous)
 		entry.Ports = in.ports(entry)
 		for _, w := range svc.Workloads {
 			if svc.OnHost(w, in.Host.Name) {
@@ -70,7 +77,7 @@ func Build(in Input) *Snapshot {
 		}
 		s.services = append(s.services, entry)
 	}
-	s.route(&in.Catalog)
+	s.route(&catalog)
 	s.index()
 	return s
 }
@@ -101,6 +108,9 @@ func (s *Snapshot) index() {
 
 // Version returns the number that the snapshot was built with; a later snapshot has a higher one.
 func (s *Snapshot) Version() uint64 { return s.version }
+
+// Catalog returns what the snapshot was built from. The caller must not change it.
+func (s *Snapshot) Catalog() *mesh.Catalog { return s.catalog }
 
 // Mesh returns what all hosts of the mesh share.
 func (s *Snapshot) Mesh() mesh.Mesh { return s.mesh }

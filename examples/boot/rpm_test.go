@@ -60,7 +60,7 @@ func TestRPM(t *testing.T) {
 
 	two.run(t, "rpm", "--erase", "meshd")
 	// As is the custom with rpm, a file that was edited is kept, and so are the group and the state.
-	two.shell(t, "ls /etc/meshd/mesh.d/mesh.hcl.rpmsave; rm -r /root/meshd.rpm /etc/meshd /var/lib/meshd; groupdel meshd")
+	two.shell(t, "ls /etc/meshd/mesh.d/mesh.hcl.rpmsave; rm -r /root/meshd.rpm /etc/meshd /var/lib/meshd /var/log/meshd; groupdel meshd")
 	left := func(text string) (lines []string) {
 		for line := range strings.Lines(text) {
 			// Folders that other packages have where rpm is at home stay, and rpm has made a database.

@@ -29,9 +29,9 @@ func TestSandbox(t *testing.T) {
 	t.Run("files", func(t *testing.T) {
 		one.run(t, "systemctl", "restart", "meshd") // by which all is written
 		const want = "root:meshd 750 /run/meshd\nroot:meshd 660 /run/meshd/meshd.sock\nroot:meshd 700 /var/lib/meshd\n" +
-			"root:meshd 600 /var/lib/meshd/catalog.state\nroot:meshd 600 /var/lib/meshd/endpoints.state"
+			"root:meshd 600 /var/lib/meshd/catalog.state\nroot:meshd 600 /var/lib/meshd/endpoints.state\nroot:meshd 750 /var/log/meshd"
 		got := one.run(t, "stat", "--format=%U:%G %a %n", "/run/meshd", "/run/meshd/meshd.sock", "/var/lib/meshd",
-			"/var/lib/meshd/catalog.state", "/var/lib/meshd/endpoints.state")
+			"/var/lib/meshd/catalog.state", "/var/lib/meshd/endpoints.state", "/var/log/meshd")
 		if strings.TrimSpace(got) != want {
 			t.Errorf("got\n%s\nwant\n%s", got, want)
 		}

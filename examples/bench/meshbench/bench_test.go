@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -37,7 +38,11 @@ func TestWorkloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, w := range workloads {
-		for _, contender := range w.contenders {
+		rows := w.contenders
+		if w.second != "" {
+			rows = append(slices.Clone(rows), meshd)
+		}
+		for i, contender := range rows {
 			if len(results) == 0 {
 				t.Fatalf("%s: no result for %s", w.name, contender)
 			}
@@ -45,6 +50,9 @@ func TestWorkloads(t *testing.T) {
 			results = results[1:]
 			if r.Workload != w.name || r.Contender != contender || r.Value <= 0 || r.Ratio <= 0 || r.Spread.Low > r.Spread.High || r.Spread.Rounds != 1 {
 				t.Errorf("the result of %s in %s is %+v", contender, w.name, r)
+			}
+			if second := i >= len(w.contenders); second && r.Baseline != w.second || !second && r.Baseline != w.baseline {
+				t.Errorf("the baseline of %s in %s is %s", contender, w.name, r.Baseline)
 			}
 			if r.Contender == r.Baseline && r.Ratio != 1 {
 				t.Errorf("the baseline %s of %s has the ratio %v", r.Baseline, w.name, r.Ratio)
@@ -66,6 +74,8 @@ func TestCommandLine(t *testing.T) {
 		{[]string{"extra"}, 2, "it takes no arguments"},
 		{[]string{"-rounds", "0"}, 2, "at least one round"},
 		{[]string{"-workload", "bulk-2"}, 1, `no workload "bulk-2", only connect-hook redis-get-c50`},
+		{[]string{"-workload", "bulk-1,h3-*"}, 1, `no workload "h3-*"`},
+		{[]string{"-workload", "["}, 1, `pattern "["`},
 	} {
 		var stdout, stderr bytes.Buffer
 		if code := run(t.Context(), &stdout, &stderr, test.args); code != test.code || !bytes.Contains(stderr.Bytes(), []byte(test.want)) {

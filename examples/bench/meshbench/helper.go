@@ -73,6 +73,8 @@ func helper(args []string) (code int, ok bool) {
 	switch args[0] {
 	case "hold":
 		err = hold(args[1], os.Stdin, os.Stdout)
+	case "pace":
+		err = pace(netip.MustParseAddrPort(args[1]), os.Stdin, os.Stdout)
 	case "connect":
 		err = timeConnects(netip.MustParseAddrPort(args[1]), os.Stdin, os.Stdout)
 	default:

@@ -23,6 +23,7 @@ var versions = []struct {
 	{[]string{"/usr/sbin/nginx", "-v"}, regexp.MustCompile(`nginx/(\S+)`)},
 	{[]string{"redis-server", "--version"}, regexp.MustCompile(`v=(\S+)`)},
 	{[]string{"wrk", "-v"}, regexp.MustCompile(`wrk (\S+)`)},
+	{[]string{"h2load", "--version"}, regexp.MustCompile(`nghttp2/(\S+)`)},
 	{[]string{"iperf3", "--version"}, regexp.MustCompile(`iperf (\S+)`)},
 	{[]string{"strace", "--version"}, regexp.MustCompile(`version (\S+)`)},
 }

@@ -33,7 +33,7 @@ type options struct {
 	meshd    string
 	dir      string
 	output   string
-	workload string // empty: all
+	workload string // patterns of names; empty: all
 	rounds   int
 	duration time.Duration
 	pairs    [2]int // connections between which the slope of memory is taken; whole numbers for each of the holders
@@ -46,7 +46,7 @@ func run(ctx context.Context, stdout, stderr io.Writer, args []string) int {
 	flags.StringVar(&o.meshd, "meshd", "bin/meshd", "the meshd `BINARY` to measure")
 	flags.StringVar(&o.dir, "dir", "examples/bench", "`FOLDER` that describes the hosts")
 	flags.StringVar(&o.output, "o", "", "`FILE` for the results as JSON (default none)")
-	flags.StringVar(&o.workload, "workload", "", "run only the one of this `NAME`: "+strings.Join(names(), " "))
+	flags.StringVar(&o.workload, "workload", "", "run only those of these `NAMES`, as in h1-*,bulk-1: "+strings.Join(names(), " "))
 	flags.IntVar(&o.rounds, "rounds", 9, "how often each contender is measured")
 	flags.DurationVar(&o.duration, "duration", 2*time.Second, "how long one value of a throughput takes")
 	if err := flags.Parse(args); err != nil {
@@ -72,7 +72,7 @@ func benchmark(ctx context.Context, stdout io.Writer, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{duration: o.duration, pairs: o.pairs, rate: map[string]float64{}, notes: map[string]string{}}
+	b := &bench{pairs: o.pairs, rate: map[string]float64{}, notes: map[string]string{}}
 	if b.pairs[1], err = allowPairs(o.pairs[1]); err != nil {
 		return err
 	}
@@ -90,11 +90,18 @@ func benchmark(ctx context.Context, stdout io.Writer, o options) (err error) {
 	printHeader(stdout)
 	var results []Result
 	for _, w := range chosen {
+		b.duration, b.costs = o.duration, map[string][]float64{}
+		if w.brief {
+			b.duration = o.duration * 3 / 5
+		}
 		rows, err := w.run(ctx, b, o.rounds)
 		if err != nil {
 			return fmt.Errorf("workload %s: %w", w.name, err)
 		}
 		printRows(stdout, rows)
+		if costs := w.costNote(b.costs); costs != "" {
+			b.notes["CPU for a request of "+w.name] = costs
+		}
 		results = append(results, rows...)
 	}
 	for _, about := range slices.Sorted(maps.Keys(b.notes)) {

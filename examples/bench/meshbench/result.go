@@ -34,21 +34,28 @@ type Spread struct {
 func (w workload) results(values map[string][]float64) []Result {
 	var rows []Result
 	for _, contender := range w.contenders {
-		of, spread := "value", values[contender]
-		ratios := make([]float64, len(spread))
-		for i, value := range values[contender] {
-			ratios[i] = value / values[w.baseline][i]
-		}
-		if contender != w.baseline {
-			of, spread = "ratio", ratios
-		}
-		rows = append(rows, Result{
-			Workload: w.name, Contender: contender, Metric: w.metric, Value: quantile(values[contender], 0.5), Unit: w.unit,
-			Ratio: quantile(ratios, 0.5), Baseline: w.baseline,
-			Spread: Spread{of, "iqr", quantile(spread, 0.25), quantile(spread, 0.75), len(spread)},
-		})
+		rows = append(rows, w.result(values, contender, w.baseline))
+	}
+	if w.second != "" {
+		rows = append(rows, w.result(values, meshd, w.second))
 	}
 	return rows
+}
+
+func (w workload) result(values map[string][]float64, contender, baseline string) Result {
+	of, spread := "value", values[contender]
+	ratios := make([]float64, len(spread))
+	for i, value := range values[contender] {
+		ratios[i] = value / values[baseline][i]
+	}
+	if contender != baseline {
+		of, spread = "ratio", ratios
+	}
+	return Result{
+		Workload: w.name, Contender: contender, Metric: w.metric, Value: quantile(values[contender], 0.5), Unit: w.unit,
+		Ratio: quantile(ratios, 0.5), Baseline: baseline,
+		Spread: Spread{of, "iqr", quantile(spread, 0.25), quantile(spread, 0.75), len(spread)},
+	}
 }
 
 // quantile returns the value below which a part of the values lies, between two of them in proportion.
@@ -63,7 +70,7 @@ func quantile(values []float64, part float64) float64 {
 }
 
 func printHeader(w io.Writer) {
-	fmt.Fprintf(w, "%-21s %-9s %13s %-11s %-17s %s\n", "workload", "contender", "median", "unit", "ratio", "quartiles")
+	fmt.Fprintf(w, "%-21s %-11s %13s %-11s %-17s %s\n", "workload", "contender", "median", "unit", "ratio", "quartiles")
 }
 
 func printRows(w io.Writer, rows []Result) {
@@ -72,7 +79,7 @@ func printRows(w io.Writer, rows []Result) {
 		if r.Value < 1000 {
 			precision = 2
 		}
-		fmt.Fprintf(w, "%-21s %-9s %13.*f %-11s ", r.Workload, r.Contender, precision, r.Value, r.Unit)
+		fmt.Fprintf(w, "%-21s %-11s %13.*f %-11s ", r.Workload, r.Contender, precision, r.Value, r.Unit)
 		if r.Contender == r.Baseline {
 			fmt.Fprintf(w, "%-17s %.*f to %.*f %s\n", "", precision, r.Spread.Low, precision, r.Spread.High, r.Unit)
 		} else {

@@ -19,7 +19,8 @@ import (
 // The ports of the services. Each has the same at its endpoint, at its virtual address, and at HAProxy.
 const (
 	pagePort   = 8080
-	sitePort   = 8090 // the page, by proxies that read HTTP
+	sitePort   = 8090 // pages, by proxies that read HTTP
+	callPort   = 8092 // gRPC
 	storePort  = 6379
 	streamPort = 5201
 	echoPort   = 7000
@@ -68,10 +69,10 @@ func (r *rig) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := r.startEcho(); err != nil {
+	if err := errors.Join(r.writeContent(), r.startEcho()); err != nil {
 		return err
 	}
-	for _, proxy := range []string{haproxy, meshd} {
+	for _, proxy := range []string{haproxy, nginx, meshd} {
 		if err := r.startProxy(ctx, proxy); err != nil {
 			return err
 		}
@@ -134,16 +135,16 @@ func echo(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// startProxy starts meshd or HAProxy, or starts it anew.
-func (r *rig) startProxy(ctx context.Context, proxy string) error {
+// startProxy starts a proxy, or starts it anew; meshd with further arguments.
+func (r *rig) startProxy(ctx context.Context, proxy string, args ...string) error {
 	if running := r.proxies[proxy]; running != nil {
 		if err := running.Stop(); err != nil {
 			return err
 		}
 	}
-	begin := func() (*lab.Unit, error) { return r.client.Start(ctx, "haproxy.service") }
+	begin := func() (*lab.Unit, error) { return r.client.Start(ctx, proxyUnits[proxy]) }
 	if proxy == meshd {
-		begin = func() (*lab.Unit, error) { return r.client.StartMeshd(ctx) }
+		begin = func() (*lab.Unit, error) { return r.client.StartMeshd(ctx, args...) }
 	}
 	unit, err := begin()
 	r.proxies[proxy] = unit
@@ -171,8 +172,10 @@ func (r *rig) learnAddresses(ctx context.Context) error {
 // target is where a client reaches a service by way of a contender.
 func (r *rig) target(contender string, port uint16) netip.AddrPort {
 	switch contender {
-	case meshd:
+	case meshd, quiet:
 		return netip.AddrPortFrom(r.virtual[port], port)
+	case nginx:
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 2}), port)
 	case haproxy:
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
 	}

@@ -21,9 +21,13 @@ func (b *bench) syscalls(ctx context.Context, contender string) (float64, error)
 	if err != nil {
 		return 0, err
 	}
-	requests, err := b.wrk(ctx, contender, pagePort, wrkRequests)
+	done, err := b.rig.wrk(ctx, b.duration.Seconds(), 32, b.rig.target(contender, pagePort).String()+"/")
 	report, stopped := trace.stop()
 	if err := errors.Join(err, stopped); err != nil {
+		return 0, err
+	}
+	requests, err := parseNumber(done, wrkRequests)
+	if err != nil {
 		return 0, err
 	}
 	total, calls, err := parseTrace(report, requests)

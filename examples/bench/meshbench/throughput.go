@@ -29,40 +29,6 @@ func (b *bench) amount(program, contender string) int {
 	return int(b.rate[program+" "+contender] * b.duration.Seconds())
 }
 
-// keepAlive gets a small page on 32 connections that stay open.
-func (b *bench) keepAlive(ctx context.Context, contender string) (float64, error) {
-	return b.wrk(ctx, contender, pagePort, wrkRate)
-}
-
-// h1KeepAlive is keepAlive by proxies that read HTTP.
-func (b *bench) h1KeepAlive(ctx context.Context, contender string) (float64, error) {
-	return b.wrk(ctx, contender, sitePort, wrkRate)
-}
-
-// h1Close is connPerRequest by proxies that read HTTP, and so need no new connection to the server.
-func (b *bench) h1Close(ctx context.Context, contender string) (float64, error) {
-	return b.wrk(ctx, contender, sitePort, wrkRate, "-H", "Connection: close")
-}
-
-// connPerRequest opens a connection for each page, 32 at a time.
-func (b *bench) connPerRequest(ctx context.Context, contender string) (float64, error) {
-	return b.wrk(ctx, contender, pagePort, wrkRate, "-H", "Connection: close")
-}
-
-// wrk returns the number that the expression finds in wrk's report.
-func (b *bench) wrk(ctx context.Context, contender string, port uint16, number *regexp.Regexp, args ...string) (float64, error) {
-	// wrk counts in whole seconds, but when it is interrupted it reports what it has done so far.
-	argv := append([]string{"timeout", "--preserve-status", "--signal=INT", fmt.Sprint(b.duration.Seconds()), "wrk", "-t1", "-c32", "-d1h"}, args...)
-	output, err := b.rig.command(ctx, append(argv, fmt.Sprintf("http://%s/", b.rig.target(contender, port)))...)
-	if err != nil {
-		return 0, err
-	}
-	if trouble := wrkTrouble.FindString(output); trouble != "" {
-		return 0, fmt.Errorf("not every request was answered: %s", trouble)
-	}
-	return parseNumber(output, number)
-}
-
 // bulk sends as much as it can on one connection.
 func (b *bench) bulk(ctx context.Context, contender string) (rate float64, err error) {
 	ctx, cancel := context.WithCancel(ctx)
@@ -96,12 +62,7 @@ func (b *bench) bulk(ctx context.Context, contender string) (rate float64, err e
 	return rate, nil
 }
 
-var (
-	redisRate   = regexp.MustCompile(`(?m)^"GET","([0-9.]+)"`)
-	wrkRate     = regexp.MustCompile(`(?m)^Requests/sec: +([0-9.]+)$`)
-	wrkRequests = regexp.MustCompile(`(?m)^ *([0-9]+) requests in `)
-	wrkTrouble  = regexp.MustCompile(`(?m)^ *(Socket errors|Non-2xx or 3xx responses): .*$`)
-)
+var redisRate = regexp.MustCompile(`(?m)^"GET","([0-9.]+)"`)
 
 // parseNumber returns the positive number that an expression finds in the report of a program.
 func parseNumber(output string, number *regexp.Regexp) (float64, error) {

@@ -7,14 +7,14 @@ service "none" {
   endpoint {
     address = "10.9.0.1"
   }
-  check {} # ERROR: Check needs tcp or http
+  check {} # ERROR: Check needs tcp, http or grpc
 }
 service "both" {
   port = 80
   endpoint {
     address = "10.9.0.2"
   }
-  check { # ERROR: Check needs tcp or http
+  check { # ERROR: Check needs tcp, http or grpc
     tcp  = true
     http = "/healthz"
   }
@@ -63,6 +63,15 @@ service "two" {
   }
   check { # ERROR: Duplicate check block
     tcp = true
+  }
+}
+service "long" {
+  port = 80
+  endpoint {
+    address = "10.9.0.7"
+  }
+  check {
+    grpc = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" # ERROR: Invalid grpc
   }
 }
 service "nightly" {

@@ -7,7 +7,7 @@ service "billing" { # WARNING: Service without an endpoint
 }
 resolver "biling" { # ERROR: Unknown service
   load_balancer {
-    policy = "maglev" # ERROR: Unknown load balancer policy
+    policy = "magic" # ERROR: Unknown load balancer policy
   }
 }
 resolver "something-else" {} # ERROR: Unknown service

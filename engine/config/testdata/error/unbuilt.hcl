@@ -6,11 +6,6 @@ capture {
   mode = "all" # ERROR: capture.mode = "all" is not built yet
 }
 discovery "consul" {} # ERROR: discovery "consul" is not built yet
-telemetry {
-  access_log { # ERROR: telemetry.access_log is not built yet
-    format = "json"
-  }
-}
 mesh "shop" {
   mtls              = "strict"  # ERROR: mesh.mtls is not built yet
   intentions        = "enforce" # ERROR: mesh.intentions is not built yet
@@ -40,8 +35,7 @@ service "billing" {
     listen = "127.0.0.1:8080" # ERROR: service.endpoint.listen is not built yet
   }
   check {
-    grpc = true # ERROR: service.check.grpc is not built yet
-    tcp  = true
+    tcp = true
   }
   expose { # ERROR: service.expose is not built yet
     paths = ["/metrics"]
@@ -64,24 +58,14 @@ service "three" {
     address = "10.9.0.3"
   }
 }
-router "billing" {
-  route {
-    destination {
-      mirror { # ERROR: router.route.destination.mirror is not built yet
-        service = "two"
-      }
-    }
-    fault { # ERROR: router.route.fault is not built yet
-      percentage = 10
-    }
-  }
-}
 intention "billing" {} # ERROR: intention is not built yet
 wireguard {} # ERROR: wireguard is not built yet
 resolver "billing" {
-  load_balancer {
-    hash_policy { # ERROR: resolver.load_balancer.hash_policy is not built yet
-      header = "x-user"
-    }
+  outlier_detection {
+    max_ejection_time_jitter                    = "1s" # ERROR: resolver.outlier_detection.max_ejection_time_jitter is not built yet
+    enforcing_local_origin_success_rate         = 100  # ERROR: resolver.outlier_detection.enforcing_local_origin_success_rate is not built yet
+    enforcing_failure_percentage_local_origin   = 100  # ERROR: resolver.outlier_detection.enforcing_failure_percentage_local_origin is not built yet
+    successful_active_health_check_uneject_host = true # ERROR: resolver.outlier_detection.successful_active_health_check_uneject_host is not built yet
+    always_eject_one_host                       = true # ERROR: resolver.outlier_detection.always_eject_one_host is not built yet
   }
 }

@@ -36,6 +36,15 @@ service "old" { # its requests go elsewhere, so it needs no endpoint
   port     = 80
   protocol = "http"
 }
+service "db" {
+  port = 5432
+  endpoint {
+    host = "app-1"
+  }
+}
+resolver "db" {
+  connect_timeout = "1s"
+}
 router "billing" {
   route {
     match {
@@ -58,7 +67,7 @@ router "billing" {
       request_timeout = "2s"
       idle_timeout    = "1m"
       retry {
-        on              = ["connect-failure", "503"]
+        on              = ["connect-failure", "503", "refused-stream", "unavailable"]
         per_try_timeout = "500ms"
       }
       request_headers {

@@ -1,0 +1,3 @@
+telemetry {
+  access_log {}
+}

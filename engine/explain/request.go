@@ -1,0 +1,247 @@
+package explain
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strings"
+
+	"github.com/meshd/meshd/engine/balance"
+	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/route"
+)
+
+// head is a request as the data path reads it.
+type head struct {
+	data []byte
+	http1.Head
+}
+
+// Field implements route.Header.
+func (h *head) Field(name string, i int) (value []byte, ok bool) {
+	at := -1
+	for ; i >= 0; i-- {
+		if at = h.Find(h.data, name, at+1); at < 0 {
+			return nil, false
+		}
+	}
+	_, value = h.Head.Field(h.data, at)
+	return value, true
+}
+
+// split returns the authority of a URL, which may be empty, and the rest of it as it travels.
+func split(url string) (authority, target string) {
+	url, _, _ = strings.Cut(url, "#")
+	if _, rest, found := strings.Cut(url, "://"); found {
+		end := strings.IndexAny(rest, "/?")
+		if end < 0 {
+			return rest, "/"
+		}
+		authority, target = rest[:end], rest[end:]
+		if target[0] == '?' {
+			target = "/" + target
+		}
+		return authority, target
+	}
+	return "", url
+}
+
+// portOf returns the port that a URL names; empty when it names none.
+func portOf(url string) string {
+	authority, _ := split(url)
+	if _, port, err := net.SplitHostPort(authority); err == nil {
+		return port
+	}
+	return ""
+}
+
+// headOf writes the request of a question. Without one it is what a client sends that asks for the service and no more.
+//
+// That it is no request is an error of http1.
+func headOf(q control.Question, to destination, domain string) (*head, *control.Error, error) {
+	method := cmp.Or(q.Method, "GET")
+	authority, target := split(cmp.Or(q.URL, "/"))
+	if authority == "" {
+		authority = to.document.Service + "." + domain
+		if to.document.Port != 80 {
+			authority = fmt.Sprintf("%s:%d", authority, to.document.Port)
+		}
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", method, target)
+	hasHost := false
+	for _, line := range q.Headers {
+		name, value, found := strings.Cut(line, ":")
+		if !found || strings.ContainsAny(line, "\r\n") {
+			return nil, refuse("write it as 'name: value'", "no header field: %q", line), nil
+		}
+		hasHost = hasHost || strings.EqualFold(name, "host")
+		fmt.Fprintf(&b, "%s: %s\r\n", name, strings.TrimSpace(value))
+	}
+	if !hasHost {
+		fmt.Fprintf(&b, "Host: %s\r\n", authority)
+	}
+	b.WriteString("\r\n")
+	h := &head{data: b.Bytes()}
+	if strings.ContainsAny(method+target, "\r\n") { // they would end the line
+		return h, nil, http1.ErrRequestLine
+	}
+	_, err := http1.ParseRequest(h.data, &h.Head)
+	return h, nil, err
+}
+
+// badRequest is the outcome of what is no request.
+func badRequest(err error) control.Outcome {
+	status := statusOf(err)
+	return control.Outcome{
+		Kind: control.OutcomeAnswered, Status: status, Reason: string(mesh.ReasonBadRequest),
+		Text: fmt.Sprintf("meshd answers it with %d, and nothing of it goes on: %v", status, err),
+	}
+}
+
+func statusOf(err error) int {
+	if e, ok := errors.AsType[http1.Error](err); ok {
+		return e.Status()
+	}
+	return 400
+}
+
+// request ends an explanation of a request.
+func (v View) request(x *control.Explanation, caller caller, to destination, q control.Question) *control.Error {
+	h, refused, err := headOf(q, to, v.Snapshot.Mesh().Domain)
+	if refused != nil {
+		return refused
+	}
+	if err != nil {
+		x.Outcome = badRequest(err)
+		return nil
+	}
+	if h.MethodID() == http1.MethodConnect {
+		x.Outcome = control.Outcome{
+			Kind: control.OutcomeAnswered, Status: 405, Reason: string(mesh.ReasonBadRequest), Text: "meshd answers it with 405: CONNECT is not taken",
+		}
+		return nil
+	}
+	r := route.Request{
+		Method: h.Method(h.data), Host: h.Authority(h.data), Path: h.Path(h.data), Query: h.Query(h.data), Header: h,
+	}
+	table := to.port.Routes
+	if table.GovernsPaths() {
+		path, err := http1.CanonicalPath(nil, r.Path)
+		if err != nil {
+			x.Outcome = badRequest(err)
+			return nil
+		}
+		r.Path = path
+	}
+	x.Request = &control.ExplainedRequest{Method: string(r.Method), Authority: string(r.Host), Path: string(r.Path), Query: string(r.Query)}
+	e := table.Explain(&r)
+	for i, c := range e.Candidates {
+		x.Routes = append(x.Routes, control.AskedRoute{Route: v.route(to.port.Service.Name, i, c.Route), WhyNot: c.Why})
+	}
+	taken := e.Candidates[len(e.Candidates)-1].Route
+	if len(e.Shares) == 0 {
+		x.Outcome = answerOf(taken, &r)
+		return nil
+	}
+	x.Request.Travels = string(taken.AppendPath(nil, r.Path)) + prefixed("?", string(r.Query))
+	shares := x.Routes[len(x.Routes)-1].Shares
+	possible := e.Shares
+	if q.Draw {
+		i := e.Drawn(rand.Uint32())
+		shares[i].Drawn, possible = true, e.Shares[i:i+1]
+	}
+	certain := make(map[*route.Target]*balance.Endpoint)
+	var targets []*route.Target
+	for _, s := range possible {
+		hash := s.Live.Hash(&r, caller.source.Name, 0)
+		if endpoint, ok := s.Live.Certain(&hash); ok {
+			certain[s.Live] = endpoint
+		}
+		targets = append(targets, s.Target)
+	}
+	x.Targets = v.targets(targets, certain)
+	x.Outcome = v.outcomeOf(x, possible, taken)
+	return nil
+}
+
+// answerOf is the outcome of a route that answers by itself.
+func answerOf(taken *route.Route, r *route.Request) control.Outcome {
+	if taken.Redirect == nil {
+		return control.Outcome{
+			Kind: control.OutcomeAnswered, Status: taken.Respond.Status, Text: fmt.Sprintf("meshd answers it with %d", taken.Respond.Status),
+		}
+	}
+	location := string(taken.AppendLocation(nil, "http", r))
+	return control.Outcome{
+		Kind: control.OutcomeAnswered, Status: taken.Redirect.Status, Location: location,
+		Text: fmt.Sprintf("meshd answers it with %d and sends the client to %s", taken.Redirect.Status, location),
+	}
+}
+
+// outcomeOf is the outcome of a request that goes to one of some shares.
+func (v View) outcomeOf(x *control.Explanation, shares []route.Share, taken *route.Route) control.Outcome {
+	var parts, endpoints []string
+	lost := 0
+	for _, s := range shares {
+		i := indexOf(x.Targets, s.Live.Name())
+		names := chosen(x.Targets[i])
+		endpoints = append(endpoints, names...)
+		part := oneOf(names)
+		if len(names) == 0 {
+			lost++
+			part = fmt.Sprintf("nobody, as %s has no endpoint that is up (503, %s)", s.Live.Name(), mesh.ReasonNoEndpoint)
+		}
+		if len(shares) > 1 {
+			part = fmt.Sprintf("%s (%s%%)", part, percentText(s.Percent))
+		}
+		parts = append(parts, part)
+	}
+	out := control.Outcome{Kind: control.OutcomeProxied, Endpoints: endpoints, Text: "it goes to " + strings.Join(parts, ", else to ")}
+	if lost == len(shares) {
+		out = control.Outcome{
+			Kind: control.OutcomeAnswered, Status: 503, Reason: string(mesh.ReasonNoEndpoint), Text: "meshd answers it with 503: no endpoint is up",
+		}
+	}
+	if b := bound(x.Targets); b != "" {
+		out.Text += "; " + b
+	}
+	if taken.Fault != nil {
+		out.Text += "; a fault of the route may meet it before"
+	}
+	return out
+}
+
+// bound says what stands in the way of one more request just now.
+func bound(targets []control.Target) string {
+	for _, t := range targets {
+		l := t.Limits
+		switch {
+		case l == nil:
+		case l.MaxConnections > 0 && l.Connections >= l.MaxConnections:
+			return fmt.Sprintf("just now %s is at its max_connections, and it is answered with 503", t.Service)
+		case l.MaxConcurrentRequests > 0 && l.ConcurrentRequests >= l.MaxConcurrentRequests:
+			return fmt.Sprintf("just now %s is at its max_concurrent_requests, and it is answered with 503", t.Service)
+		}
+	}
+	return ""
+}
+
+func indexOf(targets []control.Target, name string) int {
+	for i, t := range targets {
+		if t.Name == name {
+			return i
+		}
+	}
+	panic("explain: a target that is resolved is not written down")
+}
+
+// percentText writes a percentage to two places.
+func percentText(p float64) string {
+	return strings.TrimRight(strings.TrimRight(fmt.Sprintf("%.2f", p), "0"), ".")
+}

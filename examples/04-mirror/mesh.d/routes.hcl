@@ -1,0 +1,10 @@
+router "shop" {
+  route {
+    destination {
+      mirror {
+        service    = "shop-next"
+        percentage = 100
+      }
+    }
+  }
+}

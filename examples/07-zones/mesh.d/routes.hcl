@@ -1,0 +1,5 @@
+resolver "shop" {
+  failover "*" {
+    zones = ["eu-1b", "eu-1c"]
+  }
+}

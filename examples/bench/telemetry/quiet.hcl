@@ -1,0 +1,6 @@
+# Nobody is told anything.
+telemetry {
+  prometheus {
+    listen = ""
+  }
+}
