@@ -44,7 +44,7 @@ func (v View) dialled(q control.Question) (destination, *control.Error) {
 	}
 	d.document.Addresses = []netip.Addr{service.Virtual4, service.Virtual6}
 	if portText == "" {
-		portText = portOf(q.URL)
+		_, _, portText = split(q.URL)
 	}
 	if portText != "" {
 		number, err := strconv.ParseUint(portText, 10, 16)

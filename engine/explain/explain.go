@@ -86,17 +86,22 @@ func (v View) Explain(q control.Question) (control.Explanation, *control.Error) 
 
 // withoutPort ends an explanation of what leads to no port of the mesh.
 func (v View) withoutPort(x control.Explanation, to destination, q control.Question) (control.Explanation, *control.Error) {
-	x.Outcome = control.Outcome{Kind: control.OutcomeUntouched, Text: "it passes meshd untouched, as without a mesh"}
-	x.Capture.Text = "no: only the virtual addresses of services are captured"
 	if to.undeclared {
+		x.Capture.Text = "the kernel refuses it, whoever calls"
 		x.Outcome = control.Outcome{
 			Kind: control.OutcomeRefused, Reason: string(control.RefusedPort), Text: "connect() is refused: the service has no such port",
 		}
-		x.Capture.Text = "the kernel refuses it, whoever calls"
+		return x, nil
 	}
 	if q.Method != "" {
 		return x, refuse("leave method and URL out", "requests to %s are not read", q.To)
 	}
+	x.Capture.Text = "no: only the virtual addresses of services are captured"
+	if v.isVirtual(to.document.Addresses[0]) {
+		x.Outcome = control.Outcome{Kind: control.OutcomeRefused, Text: "connect() fails with no route to host: no service has the address"}
+		return x, nil
+	}
+	x.Outcome = control.Outcome{Kind: control.OutcomeUntouched, Text: "it passes meshd untouched, as without a mesh"}
 	return x, nil
 }
 

@@ -251,7 +251,10 @@ func TestOutcome(t *testing.T) {
 		{ask("web", "billing", "GET", "/v2/x", "X-Canary: 1"), control.OutcomeProxied, "it goes to app-2:8080"}, // of v2 the one of the own zone
 		{ask("web", "billing", "POST", "/v2/x", "X-Canary: 1"), control.OutcomeProxied, "75%"},
 		{ask("web", "billing", "GET", "/old?to=1"), control.OutcomeAnswered, "308 and sends the client to http://billing.mesh/new?to=1"},
-		{ask("web", "billing", "GET", "https://other.example/old?to", "Host: third.example"), control.OutcomeAnswered, "http://third.example/new?to"},
+		{ask("web", "billing", "GET", "http://other.example:80/old?to", "Host: third.example"), control.OutcomeAnswered, "http://third.example/new?to"},
+		{ask("web", "billing", "GET", "HTTP://other.example:80?to=/old"), control.OutcomeProxied, "75%"},
+		{ask("web", "billing", "GET", "https://billing.mesh/"), control.OutcomeRefused, "no such port"}, // a client dials 443
+		{ask("web", "billing:80", "GET", "https://billing.mesh/old?to#top"), control.OutcomeAnswered, "to http://billing.mesh/new?to"},
 		{ask("web", "billing", "GET", "/internal/x"), control.OutcomeAnswered, "with 403"},
 		{ask("web", "billing", "GET", "/x/../%69nternal/x"), control.OutcomeAnswered, "with 403"},
 		{ask("web", "billing", "GET", "/%00"), control.OutcomeAnswered, "with 400, and nothing of it goes on: bad-path"},
@@ -269,6 +272,7 @@ func TestOutcome(t *testing.T) {
 		{ask("elsewhere", "spare"), control.OutcomeProxied, "app-3:9090"},
 		{ask("web", "10.0.0.1:8080"), control.OutcomeUntouched, "untouched"},
 		{ask("web", "192.0.2.1:80"), control.OutcomeUntouched, "untouched"},
+		{ask("web", "244.1.1.2:80"), control.OutcomeRefused, "no route to host"},
 	} {
 		x, err := v.Explain(tt.q)
 		if err != nil {

@@ -34,30 +34,30 @@ func (h *head) Field(name string, i int) (value []byte, ok bool) {
 	return value, true
 }
 
-// split returns the authority of a URL, which may be empty, and the rest of it as it travels.
-func split(url string) (authority, target string) {
-	url, _, _ = strings.Cut(url, "#")
-	if _, rest, found := strings.Cut(url, "://"); found {
-		end := strings.IndexAny(rest, "/?")
-		if end < 0 {
-			return rest, "/"
-		}
-		authority, target = rest[:end], rest[end:]
-		if target[0] == '?' {
-			target = "/" + target
-		}
-		return authority, target
-	}
-	return "", url
-}
+// schemePorts are the ports that clients dial, and leave out, where a URL names none.
+var schemePorts = map[string]string{"http": "80", "https": "443"}
 
-// portOf returns the port that a URL names; empty when it names none.
-func portOf(url string) string {
-	authority, _ := split(url)
-	if _, port, err := net.SplitHostPort(authority); err == nil {
-		return port
+// split returns the authority of a URL as clients send it, which is empty of one that is only a path, the rest of it as it
+// travels, and the port that clients dial.
+func split(url string) (authority, target, port string) {
+	url, _, _ = strings.Cut(url, "#")
+	scheme, rest, found := strings.Cut(url, "://")
+	if !found {
+		return "", url, ""
 	}
-	return ""
+	authority, target = rest, "/"
+	if end := strings.IndexAny(rest, "/?"); end >= 0 {
+		authority, target = rest[:end], rest[end:]
+	}
+	if target[0] == '?' {
+		target = "/" + target
+	}
+	port = schemePorts[strings.ToLower(scheme)]
+	authority = strings.TrimSuffix(authority, ":"+port)
+	if _, written, err := net.SplitHostPort(authority); err == nil {
+		port = written
+	}
+	return authority, target, port
 }
 
 // headOf writes the request of a question. Without one it is what a client sends that asks for the service and no more.
@@ -65,7 +65,7 @@ func portOf(url string) string {
 // That it is no request is an error of http1.
 func headOf(q control.Question, to destination, domain string) (*head, *control.Error, error) {
 	method := cmp.Or(q.Method, "GET")
-	authority, target := split(cmp.Or(q.URL, "/"))
+	authority, target, _ := split(cmp.Or(q.URL, "/"))
 	if authority == "" {
 		authority = to.document.Service + "." + domain
 		if to.document.Port != 80 {
