@@ -17,7 +17,6 @@ import (
 func (d *daemon) view() explain.View {
 	v := explain.View{
 		Snapshot: d.snapshots.Load(), Capture: d.loaded.Load().config.Capture, Live: true, Off: d.kernel.IsOff(),
-		ConnectTimeout: explain.DefaultConnectTimeout,
 	}
 	v.Process = func(pid int) (explain.Process, error) { return d.process(v, pid) }
 	return v

@@ -29,9 +29,6 @@ type View struct {
 	// Off says whether capture was turned off by a person.
 	Off bool
 
-	// ConnectTimeout is that of services without one.
-	ConnectTimeout time.Duration
-
 	// Process looks up a process of the host; nil: there is no such host here.
 	Process func(pid int) (Process, error)
 
@@ -174,14 +171,11 @@ func oneOf(names []string) string {
 // Offline returns the view of a configuration without a meshd that runs: all endpoints are taken to be up, and host names
 // outside the mesh are not looked up.
 func Offline(c *config.Config) View {
-	v := View{Capture: c.Capture, Unresolved: make(map[string]bool), ConnectTimeout: DefaultConnectTimeout}
+	v := View{Capture: c.Capture, Unresolved: make(map[string]bool)}
 	addresses := standIns(c.Catalog.Services, v.Unresolved)
 	v.Snapshot = snapshot.Build(snapshot.Input{Version: 1, Catalog: c.Catalog, Host: c.Host, Addresses: addresses})
 	return v
 }
-
-// DefaultConnectTimeout is how long a connect to one endpoint may take where nothing is written.
-const DefaultConnectTimeout = 5 * time.Second
 
 // duration writes a duration as in a configuration; empty for none.
 func duration(d time.Duration) string {

@@ -517,7 +517,8 @@ func read(t *testing.T, q control.Question) *route.Request {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &route.Request{Method: h.Method(h.data), Host: h.Authority(h.data), Path: path, Query: h.Query(h.data), Header: h}
+	return &route.Request{Method: h.Method(h.data), Host: h.Authority(h.data), Path: path, Query: h.Query(h.data),
+		Header: &http1.Fields{Data: h.data, Head: &h.Head}}
 }
 
 // TestNotLookedUp: names outside the mesh have no address without a meshd, and each stands for itself.

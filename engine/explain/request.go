@@ -22,18 +22,6 @@ type head struct {
 	http1.Head
 }
 
-// Field implements route.Header.
-func (h *head) Field(name string, i int) (value []byte, ok bool) {
-	at := -1
-	for ; i >= 0; i-- {
-		if at = h.Find(h.data, name, at+1); at < 0 {
-			return nil, false
-		}
-	}
-	_, value = h.Head.Field(h.data, at)
-	return value, true
-}
-
 // schemePorts are the ports that clients dial, and leave out, where a URL names none.
 var schemePorts = map[string]string{"http": "80", "https": "443"}
 
@@ -128,7 +116,8 @@ func (v View) request(x *control.Explanation, caller caller, to destination, q c
 		return nil
 	}
 	r := route.Request{
-		Method: h.Method(h.data), Host: h.Authority(h.data), Path: h.Path(h.data), Query: h.Query(h.data), Header: h,
+		Method: h.Method(h.data), Host: h.Authority(h.data), Path: h.Path(h.data), Query: h.Query(h.data),
+		Header: &http1.Fields{Data: h.data, Head: &h.Head},
 	}
 	table := to.port.Routes
 	if table.GovernsPaths() {

@@ -41,7 +41,7 @@ func (v View) target(to mesh.Target, group *balance.Group, certain *balance.Endp
 			t.Hash = hashWords(s.Balancer.Hash)
 		}
 	}
-	t.ConnectTimeout = duration(v.ConnectTimeout)
+	t.ConnectTimeout = duration(mesh.DefaultConnectTimeout)
 	if r, found := catalog.Resolver(to.Service); found {
 		t.At, t.FailoverAt = r.At.String(), r.At.String()
 		if r.ConnectTimeout > 0 {

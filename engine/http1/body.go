@@ -43,8 +43,8 @@ func (b *Body) Unread() int64 {
 	return 0
 }
 
-// Skip follows n bytes of those that Unread has counted.
-func (b *Body) Skip(n int) {
+// Advance follows n bytes of those that Unread has counted.
+func (b *Body) Advance(n int) {
 	switch b.kind {
 	case LengthBody:
 		b.left -= int64(n)

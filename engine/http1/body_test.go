@@ -271,7 +271,7 @@ func checkNext(t *testing.T, raw []byte) {
 }
 
 // TestSkip wants a body of which parts are passed on unread to end where one that is read does.
-func TestSkip(t *testing.T) {
+func TestUnreadBytes(t *testing.T) {
 	chunks := []byte("5\r\nhello\r\n10000\r\n" + strings.Repeat("a", 1<<16) + "\r\n1\r\nb\r\n0\r\nA: b\r\n\r\n")
 	for _, test := range []struct {
 		framing Framing
@@ -287,7 +287,7 @@ func TestSkip(t *testing.T) {
 		b.Begin(test.framing)
 		for at, skip := 0, true; at < len(test.raw); skip = !skip {
 			if n := int(min(b.Unread(), int64(len(test.raw)-at), 40_000)); n > 0 && skip {
-				b.Skip(n)
+				b.Advance(n)
 				at += n
 				continue
 			}

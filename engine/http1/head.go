@@ -169,6 +169,24 @@ func (h *Head) Value(buf []byte, name Name) ([]byte, bool) {
 	return nil, false
 }
 
+// Fields finds the fields of a head by their names.
+type Fields struct {
+	Data []byte // that the head was read from
+	Head *Head
+}
+
+// Field returns the value of the field that is the i-th of its name, counted from 0, in whatever case.
+func (f *Fields) Field(name string, i int) (value []byte, ok bool) {
+	at := -1
+	for ; i >= 0; i-- {
+		if at = f.Head.Find(f.Data, name, at+1); at < 0 {
+			return nil, false
+		}
+	}
+	_, value = f.Head.Field(f.Data, at)
+	return value, true
+}
+
 // Find returns the first field from index on that has that name, in whatever case; -1 when there is none.
 func (h *Head) Find(buf []byte, name string, index int) int {
 	for ; index < len(h.fields); index++ {

@@ -165,6 +165,9 @@ type Resolver struct {
 	At             Place
 }
 
+// DefaultConnectTimeout is how long a connect to one endpoint may take where nothing is written.
+const DefaultConnectTimeout = 5 * time.Second
+
 // Subset is the endpoints of a service that a filter selects.
 type Subset struct {
 	Name   string

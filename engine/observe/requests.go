@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -110,7 +111,7 @@ type protocolRequests struct {
 	duration, sent, received prometheus.Observer
 
 	done   [600]atomic.Pointer[prometheus.Counter] // by code
-	failed [len(reasons)]atomic.Pointer[coded]     // by reason; the last code with it
+	failed []atomic.Pointer[coded]                 // by the place of the reason; the last code with it
 }
 
 // coded is the counter of a code and a reason.
@@ -152,6 +153,7 @@ func (r *requests) protocol(protocol Protocol) *protocolRequests {
 		duration: m.duration.WithLabelValues(r.pair.source, r.pair.destination, label),
 		sent:     m.sent.WithLabelValues(r.pair.source, r.pair.destination, label),
 		received: m.received.WithLabelValues(r.pair.source, r.pair.destination, label),
+		failed:   make([]atomic.Pointer[coded], len(reasons)),
 	}
 	if !r.of[protocol].CompareAndSwap(nil, p) {
 		return r.of[protocol].Load()
@@ -191,19 +193,13 @@ func (p *protocolRequests) counter(code int, reason mesh.Reason) prometheus.Coun
 	return made
 }
 
-// reasons are those of the closed list.
-var reasons = [...]mesh.Reason{
-	mesh.ReasonInternal, mesh.ReasonDone, mesh.ReasonClientReset, mesh.ReasonEndpointReset, mesh.ReasonNoEndpoint, mesh.ReasonConnectFailed,
-	mesh.ReasonFlowUnknown, mesh.ReasonOverload, mesh.ReasonNotInMesh, mesh.ReasonShutdown, mesh.ReasonBadRequest, mesh.ReasonBadAnswer,
-	mesh.ReasonRefused, mesh.ReasonTimeout, mesh.ReasonRateLimited, mesh.ReasonFault,
-}
+// reasons is the closed list, made once.
+var reasons = mesh.Reasons()
 
 // indexOf returns the place of a reason among reasons; that of internal for one outside of the closed list.
 func indexOf(reason mesh.Reason) int {
-	for i, r := range reasons {
-		if r == reason {
-			return i
-		}
+	if i := slices.Index(reasons, reason); i >= 0 {
+		return i
 	}
-	return 0
+	return slices.Index(reasons, mesh.ReasonInternal)
 }

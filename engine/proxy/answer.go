@@ -13,7 +13,7 @@ import (
 // download passes on what there is of the answer.
 func (x *exchange) download() bool {
 	c, u := x.conn, x.up
-	if !x.flush(&x.toClient, &c.client, x.sentDown) || !x.emptied(&c.download) {
+	if !x.flush(&x.toClient, &c.client, x.sentDown) || !emptied(&c.download) {
 		return false
 	}
 	x.empty(&x.toClient)
@@ -24,8 +24,8 @@ func (x *exchange) download() bool {
 	if !u.readable || !c.client.writable {
 		return false
 	}
-	if x.answering && isLong(&x.answer) {
-		n, err := x.bulk(&c.download, &u.side, &c.client, &x.answer)
+	if x.answering && takePipe(&c.download, &u.side, &c.client, &x.answer) {
+		n, err := x.bulk(&c.download, &x.answer)
 		if n <= 0 && !errors.Is(err, errNothing) {
 			x.serverEnds(err)
 			return true

@@ -203,8 +203,10 @@ func differ(t *testing.T, server *ledger, at netip.AddrPort, lines *logLines) {
 		if len(c.answers) > done {
 			last = c.answers[done].StatusCode
 		}
+		// A server that refuses a body by its length does so before or after the client's end has come.
+		early := h.kind != tricky && done > 0 && done == refused && len(seen) == 0
 		switch {
-		case done != h.answers:
+		case done != h.answers && !early:
 			fail("the proxy counts something else")
 		case len(seen)+refused != done:
 			fail(fmt.Sprintf("the proxy and the server (which refused %d) count differently", refused))

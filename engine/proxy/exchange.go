@@ -272,7 +272,7 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 // upload passes on what there is of the request.
 func (x *exchange) upload() bool {
 	c, u := x.conn, x.up
-	if u == nil || u.broken != nil || !x.flush(&x.toServer, &u.side, x.sentUp) || !x.emptied(&c.upload) {
+	if u == nil || u.broken != nil || !x.flush(&x.toServer, &u.side, x.sentUp) || !emptied(&c.upload) {
 		return false
 	}
 	if !x.held {
@@ -281,8 +281,8 @@ func (x *exchange) upload() bool {
 	if x.uploaded || !c.client.readable || !u.writable {
 		return false
 	}
-	if !x.held && x.mirror == nil && isLong(&x.request) {
-		n, err := x.bulk(&c.upload, &c.client, &u.side, &x.request)
+	if !x.held && x.mirror == nil && takePipe(&c.upload, &c.client, &u.side, &x.request) {
+		n, err := x.bulk(&c.upload, &x.request)
 		if n <= 0 {
 			return x.clientEnds(err)
 		}

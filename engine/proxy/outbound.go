@@ -54,7 +54,7 @@ type Config struct {
 	Tracer     *trace.Tracer    // nil: nothing is traced
 	Log        *slog.Logger     // nil: nothing is logged
 
-	// ConnectTimeout bounds the connect to one endpoint; then the next one is tried. 0: 5 s.
+	// ConnectTimeout bounds the connect to one endpoint; then the next one is tried. 0: the default.
 	ConnectTimeout time.Duration
 
 	// MaxConnections bounds the connections that are live at once; further ones wait in the kernel's accept queue,
@@ -111,7 +111,7 @@ func New(config Config) (*Outbound, error) {
 		config.Tracer = trace.NewTracer(config.Log)
 	}
 	if config.ConnectTimeout == 0 {
-		config.ConnectTimeout = 5 * time.Second
+		config.ConnectTimeout = mesh.DefaultConnectTimeout
 	}
 	if config.MaxConnections == 0 {
 		config.MaxConnections = 30_000

@@ -12,27 +12,9 @@ import (
 // routing is what a loop needs to decide where a request goes.
 type routing struct {
 	request route.Request
-	fields  fields
+	fields  http1.Fields
 	path    []byte // canonical
 	target  []byte // that travels
-}
-
-// fields is the head of a request, as the rules see it.
-type fields struct {
-	data []byte
-	head *http1.Head
-}
-
-// Field implements route.Header.
-func (f *fields) Field(name string, i int) (value []byte, ok bool) {
-	at := -1
-	for ; i >= 0; i-- {
-		if at = f.head.Find(f.data, name, at+1); at < 0 {
-			return nil, false
-		}
-	}
-	_, value = f.head.Field(f.data, at)
-	return value, true
 }
 
 // locate finds what the client has dialled in the mesh as it is now: the connection may be of long ago. It returns false
@@ -58,7 +40,7 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 	if x.only != nil {
 		return edits, nil
 	}
-	r.fields = fields{data, h}
+	r.fields = http1.Fields{Data: data, Head: h}
 	r.request = route.Request{
 		Method: h.Method(data), Host: h.Authority(data), Path: h.Path(data), Query: h.Query(data), Header: &r.fields,
 	}
