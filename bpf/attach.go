@@ -189,7 +189,7 @@ func (k *Kernel) attachOne(name string, h hook) (link.Link, error) {
 func (k *Kernel) pinMaps(dir string) (pinned int, err error) {
 	for name, m := range k.objects.byName() {
 		path := filepath.Join(dir, name)
-		if isMapAt(m, path) {
+		if k.pins.holdMap(m, path) {
 			continue
 		}
 		// A clone has no pin of its own yet; pinning the original would move its pin out of the folder in use.

@@ -31,16 +31,18 @@ type Config struct {
 type Kernel struct {
 	cfg      Config
 	objects  meshObjects
-	settled  meshConfig       // what the cfg map holds
-	mode     mesh.CaptureMode // of the last Apply that succeeded, as are
-	applied  []table          // its tables
-	unpruned bool             // entries may be left in them that the rules before had
-	off      atomic.Bool      // see SwitchOff
+	programs map[string]ebpf.ProgramID // the numbers of those that are attached, by name
+	settled  meshConfig                // what the cfg map holds
+	mode     mesh.CaptureMode          // of the last Apply that succeeded, as are
+	applied  []table                   // its tables
+	unpruned bool                      // entries may be left in them that the rules before had
+	off      atomic.Bool               // see SwitchOff
 	self     Self
 	netns    uint64
 
 	linking sync.Mutex // held while links change
 	links   attachment
+	pins    pinFiles
 
 	listening map[meshListenerKey]Listener // see Listen
 
@@ -71,11 +73,11 @@ func Open(c Config) (*Kernel, error) {
 	}
 	defer closeMaps(pinned)
 
-	k := &Kernel{cfg: c, listening: map[meshListenerKey]Listener{}}
+	k := &Kernel{cfg: c, programs: map[string]ebpf.ProgramID{}, pins: pinFiles{}, listening: map[meshListenerKey]Listener{}}
 	if err := k.load(pinned); err != nil {
 		return nil, err
 	}
-	if err := k.introduce(); err != nil {
+	if err := errors.Join(k.number(), k.introduce()); err != nil {
 		k.objects.Close()
 		return nil, err
 	}
@@ -109,6 +111,18 @@ func (k *Kernel) load(pinned map[string]*ebpf.Map) error {
 		k.off.Store(k.settled.SwitchedOff != 0)
 	}
 	return err
+}
+
+// number notes as which the kernel knows the programs: for good, and to ask it again costs much.
+func (k *Kernel) number() error {
+	for name, h := range k.objects.hooks() {
+		info, err := h.program.Info()
+		if err != nil {
+			return fmt.Errorf("look at kernel program %s: %w", name, err)
+		}
+		k.programs[name], _ = info.ID() // known since Linux 4.13
+	}
+	return nil
 }
 
 // introduce makes this process known as meshd itself, whose connections pass.

@@ -2,6 +2,7 @@ package bpf
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,7 +35,7 @@ func (k *Kernel) Neighbours(cgroup string) []Neighbour {
 }
 
 func (k *Kernel) neighbours(hook ebpf.AttachType, cgroup string) []Neighbour {
-	ours := k.ourIDs()
+	ours := slices.Collect(maps.Values(k.programs))
 	var all []Neighbour
 	before := true
 	for dir := filepath.Clean(cgroup); isOn(dir, unix.CGROUP2_SUPER_MAGIC) == nil; dir = filepath.Dir(dir) {
@@ -44,15 +45,6 @@ func (k *Kernel) neighbours(hook ebpf.AttachType, cgroup string) []Neighbour {
 				continue
 			}
 			all = append(all, Neighbour{ID: id, Name: nameOf(id), Cgroup: dir, Before: before})
-		}
-	}
-	return all
-}
-
-func (k *Kernel) ourIDs() (all []ebpf.ProgramID) {
-	for _, h := range k.objects.hooks() {
-		if id, err := idOf(h.program); err == nil {
-			all = append(all, id)
 		}
 	}
 	return all

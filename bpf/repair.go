@@ -10,7 +10,6 @@ import (
 	"slices"
 
 	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
 
@@ -123,17 +122,13 @@ func (k *Kernel) repairLinks() (changed int, err error) {
 	var errs []error
 	hooks := k.objects.hooks()
 	for _, name := range slices.Sorted(maps.Keys(hooks)) {
-		ours, err := idOf(hooks[name].program)
-		if err != nil {
-			return changed, err
-		}
 		before := k.links.links[name]
 		info, err := before.Info()
 		if err != nil {
 			return changed, fmt.Errorf("look at link of %s: %w", name, err)
 		}
 		attached := info.Cgroup() != nil && info.Cgroup().CgroupId == id
-		if attached && info.Program == ours {
+		if attached && info.Program == k.programs[name] {
 			continue
 		}
 		changed++
@@ -153,15 +148,6 @@ func (k *Kernel) repairLinks() (changed int, err error) {
 	return changed, errors.Join(errs...)
 }
 
-func idOf(p *ebpf.Program) (ebpf.ProgramID, error) {
-	info, err := p.Info()
-	if err != nil {
-		return 0, fmt.Errorf("look at kernel program: %w", err)
-	}
-	id, _ := info.ID() // known since Linux 4.13
-	return id, nil
-}
-
 // repairPins pins what is not pinned, and puts it in the place of what somebody else has pinned there. The programs run
 // without, but only as long as meshd.
 func (k *Kernel) repairPins() (changed int, err error) {
@@ -176,7 +162,7 @@ func (k *Kernel) repairPins() (changed int, err error) {
 	errs := []error{err}
 	for name, l := range k.links.links {
 		path := filepath.Join(dir, pinName(name))
-		if isLinkAt(l, path) {
+		if k.pins.holdLink(l, path) {
 			continue
 		}
 		// Unpin, or Pin believes that it is pinned there still.
@@ -187,33 +173,4 @@ func (k *Kernel) repairPins() (changed int, err error) {
 		changed++
 	}
 	return changed, errors.Join(errs...)
-}
-
-// isLinkAt says whether a link is pinned at path. What cannot be opened as a link is something else.
-func isLinkAt(l link.Link, path string) bool {
-	there, err := link.LoadPinnedLink(path, nil)
-	if err != nil {
-		return false
-	}
-	defer there.Close()
-	want, err1 := l.Info()
-	got, err2 := there.Info()
-	return err1 == nil && err2 == nil && got.ID == want.ID
-}
-
-// isMapAt says whether a map is pinned at path. What cannot be opened as a map is something else.
-func isMapAt(m *ebpf.Map, path string) bool {
-	there, err := ebpf.LoadPinnedMap(path, nil)
-	if err != nil {
-		return false
-	}
-	defer there.Close()
-	want, err1 := m.Info()
-	got, err2 := there.Info()
-	if err1 != nil || err2 != nil {
-		return false
-	}
-	wanted, _ := want.ID() // known since Linux 4.13
-	found, _ := got.ID()
-	return found == wanted
 }
