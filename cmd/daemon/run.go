@@ -11,6 +11,7 @@ import (
 	"net"
 	"os/user"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -177,6 +178,7 @@ func (d *daemon) run(ctx context.Context, first *config.Config) (err error) {
 	}
 
 	d.ready(first)
+	debug.FreeOSMemory() // of what was read to start, above all the types of the kernel: far more than what is kept
 	err = life.wait(ctx)
 	d.drain()
 	return err
