@@ -39,7 +39,7 @@ endpoints is not known then, and all are taken to be up.`,
 			q.Headers = append(q.Headers, field)
 			return nil
 		})
-		flags.BoolVar(&q.Draw, "draw", false, "draw one of the targets of a split, as a request would")
+		flags.BoolVar(&q.Draw, "draw", false, "draw one of the targets of a split, as meshd would")
 		return func(ctx context.Context, args []string) error {
 			switch {
 			case len(args) < 2:
@@ -132,7 +132,7 @@ func explainFacts(x control.Explanation) [][2]string {
 			add("not", fmt.Sprintf("%s: %s", r.Name, r.WhyNot), r.At)
 			continue
 		}
-		add("route", r.Name+": "+matchText(r.Route), r.At)
+		add("route", r.Name+": "+matchText(r.Route, x.Request != nil), r.At)
 		facts = append(facts, routeFacts(r.Route)...)
 	}
 	if r := x.Request; r != nil && r.Travels != "" && r.Travels != pathAndQuery(*r) {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/meshd/meshd/engine/control"
+	"github.com/meshd/meshd/engine/mesh"
 )
 
 var routesCommand = command{
@@ -18,12 +19,13 @@ var routesCommand = command{
 	kind:    noun,
 	args:    "[SERVICE]",
 	maxArgs: 1,
-	summary: "where the requests to a service go: routes, splits and subsets",
+	summary: "where what comes to a service goes: routes, splits and subsets",
 	help: `
 The routes of a service in the order in which they are asked, then the targets
 that they lead to, with the endpoints that stand for each now, each with the
-file and line that says so. Without SERVICE: all services with a router, a
-splitter or a resolver.
+file and line that says so. Of a service whose requests are not read there is
+one route, which all connections take. Without SERVICE: all services with a
+router, a splitter or a resolver.
 
 With -config, -root or -host it reads files and asks no daemon.`,
 	example: "meshctl routes billing",
@@ -82,9 +84,10 @@ func writeRoutes(w io.Writer, s control.ServiceRoutes, width int) {
 	}
 	writeHanging(w, s.Service+": ", at(strings.Join(ports, ", "), s.At), width)
 	number := len(strconv.Itoa(len(s.Routes)))
+	isRead := slices.ContainsFunc(s.Ports, func(p control.RoutedPort) bool { return p.Protocol != mesh.TCP })
 	for i, r := range s.Routes {
 		fmt.Fprintln(w)
-		writeHanging(w, fmt.Sprintf("%*d. ", number+2, i+1), at(matchText(r), r.At), width)
+		writeHanging(w, fmt.Sprintf("%*d. ", number+2, i+1), at(matchText(r, isRead), r.At), width)
 		writeFacts(w, strings.Repeat(" ", number+4), routeFacts(r), width)
 	}
 	fmt.Fprintln(w)
@@ -102,8 +105,11 @@ func at(text, place string) string {
 	return text + " (" + place + ")"
 }
 
-// matchText says which requests take a route.
-func matchText(r control.Route) string {
+// matchText says which requests take a route, or that all connections do.
+func matchText(r control.Route, isRead bool) string {
+	if !isRead {
+		return "every connection"
+	}
 	return cmp.Or(strings.Join(r.Match, ", and "), "every request that comes so far")
 }
 
@@ -118,7 +124,7 @@ func writeFacts(w io.Writer, indent string, facts [][2]string, width int) {
 	}
 }
 
-// routeFacts says what becomes of the requests that take a route, as names and values. A name that is empty goes on with the
+// routeFacts says what becomes of what takes a route, as names and values. A name that is empty goes on with the
 // one before.
 func routeFacts(r control.Route) [][2]string {
 	var facts [][2]string
@@ -167,7 +173,7 @@ func routeFacts(r control.Route) [][2]string {
 	return facts
 }
 
-// shareText says where a share of the requests goes, and by which way.
+// shareText says where a share goes, and by which way.
 func shareText(s control.Share, isSplit bool) string {
 	text := s.Target
 	if isSplit {

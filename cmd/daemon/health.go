@@ -19,9 +19,10 @@ const (
 	tellInterval = time.Second            // from one change of a service in the kernel to the next, however its endpoints flap
 )
 
-// suspicion is the check of a port without one none of whose endpoints has accepted its last connection. As soon as they
+// suspicion is the check of a port without one none of whose endpoints, or of those of one of its subsets, has accepted its last
+// connection. As soon as they
 // count as down the kernel refuses connections, which programs that look elsewhere then, or that probe a port, understand:
-// a connection that meshd takes and resets looks to them as if somebody listened there.
+// a connection that meshd takes and resets looks to them as if somebody listened there. And who stands in does so from then on.
 var suspicion = mesh.Check{Kind: mesh.CheckTCP, Interval: time.Second, Timeout: 4 * time.Second, Fall: 2, Rise: 1}
 
 // targetsOf lists the endpoints that are to be checked: those of services with a check, and of ports under suspicion.
@@ -50,7 +51,13 @@ func targetsOf(snap *snapshot.Snapshot, suspects map[mesh.ServiceID]bool) []heal
 	return all
 }
 
-// isSuspect says whether a port without a check is to be checked: from when all of its endpoints fail until all are up.
+// isSuspectPort says whether a port without a check is to be checked.
+func isSuspectPort(p *snapshot.Port, already bool) bool {
+	return isSuspect(p.Group.Endpoints(), already) ||
+		slices.ContainsFunc(p.Subsets, func(g *balance.Group) bool { return isSuspect(g.Endpoints(), already) })
+}
+
+// isSuspect says whether endpoints are to be checked: from when all of them fail until all are up.
 func isSuspect(endpoints []*balance.Endpoint, already bool) bool {
 	if already && slices.ContainsFunc(endpoints, func(e *balance.Endpoint) bool { return e.Health().State == balance.Down }) {
 		return true
@@ -114,7 +121,7 @@ func (f *healthFollower) tell(p *snapshot.Port, before told, now time.Time) told
 		return before
 	}
 	backends := before.backends
-	if isNew || version != before.version || p.Routes != nil { // routes lead to the endpoints of other services as well
+	if isNew || version != before.version || p.Elsewhere {
 		backends = p.Backends()
 	}
 	if !isNew && version == before.version && slices.Equal(backends, before.backends) {
@@ -139,7 +146,7 @@ func (d *daemon) suspect() {
 	suspects := make(map[mesh.ServiceID]bool)
 	for _, s := range snap.Services() {
 		for _, p := range s.Ports {
-			if s.Check == nil && isSuspect(p.Group.Endpoints(), d.suspects[p.ID]) {
+			if s.Check == nil && isSuspectPort(p, d.suspects[p.ID]) {
 				suspects[p.ID] = true
 			}
 		}

@@ -41,6 +41,42 @@ func TestIsSuspect(t *testing.T) {
 	}
 }
 
+// TestIsSuspectSubset: that all of a subset fails is enough, as others stand in for it only once it is known to be down.
+func TestIsSuspectSubset(t *testing.T) {
+	endpoint := func(address, version string) mesh.Endpoint {
+		return mesh.Endpoint{Address: netip.MustParseAddrPort(address), Meta: map[string]string{"version": version}}
+	}
+	snap := snapshot.Build(snapshot.Input{Catalog: mesh.Catalog{
+		Services: []mesh.Service{{
+			Name: "db", Port: 80, Protocol: mesh.TCP, Endpoints: []mesh.Endpoint{endpoint("10.0.0.1:80", "v1"), endpoint("10.0.0.2:80", "v2")},
+		}},
+		Resolvers: []mesh.Resolver{{
+			Service: "db", DefaultSubset: "v1", Subsets: []mesh.Subset{
+				{Name: "v1", Filter: "Service.Meta.version == v1"}, {Name: "v2", Filter: "Service.Meta.version == v2"},
+			},
+		}},
+	}})
+	db := snap.Services()[0].Ports[0]
+	v1, v2 := db.Group.Endpoints()[0], db.Group.Endpoints()[1]
+	v2.Fail(time.Now(), errors.New("refused"))
+	if isSuspectPort(db, false) {
+		t.Error("an endpoint that fails, and to which nothing leads, makes the port a suspect")
+	}
+	v2.Accept()
+	v1.Fail(time.Now(), errors.New("refused"))
+	if !isSuspectPort(db, false) {
+		t.Error("a subset that fails makes the port no suspect")
+	}
+	v1.MarkDown(time.Now(), "its check fails")
+	if !isSuspectPort(db, true) {
+		t.Error("a suspect is left before it is up")
+	}
+	v1.MarkUp(time.Now(), "its check passes")
+	if isSuspectPort(db, true) {
+		t.Error("it is a suspect for ever")
+	}
+}
+
 func TestTargets(t *testing.T) {
 	endpoint := mesh.Endpoint{Address: netip.MustParseAddrPort("10.0.0.1:8080"), Ports: map[string]uint16{"grpc": 9091}}
 	check := &mesh.Check{Kind: mesh.CheckHTTP, Path: "/", Interval: time.Minute}

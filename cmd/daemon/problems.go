@@ -88,7 +88,7 @@ func (d *daemon) deadServices() []control.Problem {
 	var all []control.Problem
 	for _, s := range d.snapshots.Load().Services() {
 		for _, p := range s.Ports {
-			if p.Routes != nil && len(p.Backends()) > 0 {
+			if p.Elsewhere && len(p.Backends()) > 0 {
 				continue // at other services, where its routes lead
 			}
 			if why := allDown(p.Group.Endpoints()); why != "" {

@@ -134,7 +134,7 @@ const (
 )
 
 func (b *builder) destination(own string, d *destinationBlock, match mesh.RouteMatch) *mesh.Destination {
-	target, _ := b.target(targetRef{own, d.Range, d.Service, d.ServiceRange, d.Subset, d.SubsetRange, true})
+	target, _ := b.target(targetRef{own, d.Range, d.Service, d.ServiceRange, d.Subset, d.SubsetRange, true, takesRequests})
 	built := &mesh.Destination{Service: target.Service, Subset: target.Subset}
 	built.PrefixRewrite = b.rewrite(d.PrefixRewriteRange, d.PrefixRewrite, match)
 	most := maxRouteTimeout

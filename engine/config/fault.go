@@ -129,7 +129,7 @@ func (b *builder) grpcStatus(at hcl.Range, text string) int {
 }
 
 func (b *builder) mirror(own string, m *mirrorBlock) *mesh.Mirror {
-	target, _ := b.target(targetRef{own, m.Range, m.Service, m.ServiceRange, m.Subset, m.SubsetRange, true})
+	target, _ := b.target(targetRef{own, m.Range, m.Service, m.ServiceRange, m.Subset, m.SubsetRange, true, takesRequests})
 	if m.Service == nil && m.Subset == nil {
 		b.errorf(m.Range, "Mirror of nothing else", "The service would get every request twice. Write the service or the subset that gets "+
 			"the copies.")

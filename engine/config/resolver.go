@@ -12,13 +12,14 @@ import (
 	"github.com/meshd/meshd/engine/subset"
 )
 
-// resolverBlock says which endpoints stand for a service, and how one of them is chosen: resolver "billing" {}.
+// resolverBlock says which endpoints stand for a service, and how one of them is chosen: resolver "billing" {}. It holds for the
+// requests to the service, and where those are not read for the connections.
 type resolverBlock struct {
 	// Service is the name of the service.
 	Service      string    `hcl:"service,label"`
 	ServiceRange hcl.Range `hcl:"service,label_range"`
 
-	// DefaultSubset is the subset for requests that name none. Default: all endpoints.
+	// DefaultSubset is the subset of what no router or splitter has given one. Default: all endpoints.
 	DefaultSubset      *string   `hcl:"default_subset,optional"`
 	DefaultSubsetRange hcl.Range `hcl:"default_subset,attr_value_range"`
 
@@ -102,9 +103,8 @@ func (b *builder) buildResolvers(all []*resolverBlock, c *mesh.Catalog) []mesh.R
 		if r.onlyBalances() {
 			continue
 		}
-		if s := b.services[r.Service]; s != nil && !b.broken[s.Range] && !s.speaksHTTP() && r.looksAtRequests() {
-			b.errorf(r.Range, "Resolver of a tcp service", "For a tcp service a resolver has only load_balancer, outlier_detection, connect_timeout, and zones of failover \"*\". Write protocol = \"http\" in "+
-				"%s at %s, if that is what it speaks, or remove the rest.", s.title(), place(s.Range))
+		if b.services[r.Service] != nil { // else that is told with the load balancer
+			b.shaped(r, r.ServiceRange, r.Service, "resolver")
 		}
 		resolver := mesh.Resolver{Service: r.Service, DefaultSubset: valueOr(r.DefaultSubset, ""), At: placeOf(r.Range)}
 		resolver.Subsets = b.subsets(r, c)
@@ -127,13 +127,7 @@ func (b *builder) buildResolvers(all []*resolverBlock, c *mesh.Catalog) []mesh.R
 }
 
 func (r *resolverBlock) onlyBalances() bool {
-	return r.ConnectTimeout == nil && len(r.Failovers) == 0 && !r.looksAtRequests()
-}
-
-// looksAtRequests says whether it has what only a service has whose requests are read.
-func (r *resolverBlock) looksAtRequests() bool {
-	return r.DefaultSubset != nil || len(r.Subsets) > 0 || r.Redirect != nil ||
-		slices.ContainsFunc(r.Failovers, func(f *failoverBlock) bool { return f.Subset != mesh.AnySubset || len(f.Targets) > 0 })
+	return r.DefaultSubset == nil && r.ConnectTimeout == nil && len(r.Subsets) == 0 && r.Redirect == nil && len(r.Failovers) == 0
 }
 
 // subsets returns the subsets sorted by name.
@@ -156,8 +150,8 @@ func (b *builder) subsets(r *resolverBlock, c *mesh.Catalog) []mesh.Subset {
 		} else if svc, found := c.Service(r.Service); found && len(svc.Endpoints) > 0 {
 			selects := func(e mesh.Endpoint) bool { return filter.Selects(c.Mesh.Datacenter, svc.Name, e) }
 			if !slices.ContainsFunc(svc.Endpoints, selects) {
-				b.warnf(s.Range, "Subset without an endpoint", "Its filter selects none of the service's endpoints, so that requests to it are "+
-					"answered with 503. Compare it with the tags and meta of the endpoint blocks.")
+				b.warnf(s.Range, "Subset without an endpoint", "Its filter selects none of the service's endpoints, so that what comes to it %s. "+
+					"Compare it with the tags and meta of the endpoint blocks.", b.services[r.Service].failing())
 			}
 		}
 		built = append(built, x)
@@ -178,7 +172,7 @@ func (b *builder) resolverRedirect(r *resolverBlock) *mesh.Target {
 		b.errorf(x.Range, "Redirect to the service itself", "Write the service that stands for it, such as service = \"…\". To choose a "+
 			"subset of its own, write default_subset.")
 	}
-	target, _ := b.target(targetRef{r.Service, x.Range, x.Service, x.ServiceRange, x.Subset, x.SubsetRange, false})
+	target, _ := b.target(targetRef{r.Service, x.Range, x.Service, x.ServiceRange, x.Subset, x.SubsetRange, false, takesAll})
 	if r.DefaultSubset != nil || r.ConnectTimeout != nil || len(r.Subsets) > 0 || len(r.Failovers) > 0 {
 		b.errorf(x.Range, "Redirect beside subsets", "Another service stands for this one, and the rest of the resolver has no effect. Move "+
 			"it to resolver %q {}, or remove one of the two.", target.Service)
@@ -202,7 +196,7 @@ func (b *builder) failovers(r *resolverBlock, c *mesh.Catalog) []mesh.Failover {
 		}
 		x := mesh.Failover{Subset: f.Subset, Zones: b.zones(f, c, r.Service)}
 		for _, t := range f.Targets {
-			target, _ := b.target(targetRef{r.Service, t.Range, t.Service, t.ServiceRange, t.Subset, t.SubsetRange, false})
+			target, _ := b.target(targetRef{r.Service, t.Range, t.Service, t.ServiceRange, t.Subset, t.SubsetRange, false, takesSome})
 			if target.Service == r.Service && (target.Subset == f.Subset || target.Subset == "" && f.Subset == mesh.AnySubset) {
 				b.errorf(t.Range, "Failover to itself", "When none of its endpoints is up, none is. Write another service or subset.")
 			}

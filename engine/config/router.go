@@ -40,7 +40,7 @@ func (r *routerBlock) defined() hcl.Range { return r.Range }
 func (b *builder) buildRouters(all []*routerBlock) []mesh.Router {
 	var built []mesh.Router
 	for _, r := range all {
-		b.routed(r, r.ServiceRange, r.Service, "router")
+		b.shaped(r, r.ServiceRange, r.Service, "router")
 		router := mesh.Router{Service: r.Service, At: placeOf(r.Range)}
 		for _, block := range r.Routes {
 			route := b.route(r, block)
@@ -85,27 +85,35 @@ func (b *builder) route(r *routerBlock, block *routeBlock) mesh.Route {
 	return route
 }
 
-// routed checks the service of a block that looks at requests.
-func (b *builder) routed(own block, at hcl.Range, service, kind string) {
+// shaped checks the service of a router, a splitter, or a resolver that says more than how endpoints are chosen.
+func (b *builder) shaped(own block, at hcl.Range, service, kind string) {
 	s := b.services[service]
+	of := strings.ToUpper(kind[:1]) + kind[1:] + " of a "
 	switch {
 	case s == nil && b.incomplete:
 	case s == nil:
 		b.errorf(at, "Unknown service", "There is no service %q.%s Add service %q {}, or remove the %s.",
 			service, didYouMean(service, b.services), service, kind)
-	case !b.broken[s.Range] && !s.speaksHTTP():
-		b.errorf(own.defined(), fmt.Sprintf("%s of a tcp service", strings.ToUpper(kind[:1])+kind[1:]), "Only requests of HTTP can be "+
-			"told apart. Write protocol = \"http\" in %s at %s, if that is what it speaks, or remove the %s.", s.title(), place(s.Range), kind)
+	case b.broken[s.Range]:
+	case s.Port == nil:
+		b.errorf(own.defined(), of+"service without a port", "%s at %s only calls others, so nothing comes to it. Write its port, or "+
+			"remove the %s.", title(s), place(s.Range), kind)
+	case kind == "router" && !s.speaksHTTP():
+		b.errorf(own.defined(), of+"tcp service", "Only requests of HTTP can be told apart. Write protocol = \"http\" in %s at %s, if "+
+			"that is what it speaks. Otherwise remove the router: a splitter and a resolver say where connections go.", s.title(), place(s.Range))
 	}
 }
 
 // speaksHTTP says whether a port of the service is read as HTTP.
-func (s *serviceBlock) speaksHTTP() bool {
-	isHTTP := func(protocol *string) bool { return valueOr(protocol, defaultProtocol) == string(mesh.HTTP) }
-	return isHTTP(s.Protocol) || slices.ContainsFunc(s.Listeners, func(l *listenerBlock) bool { return isHTTP(l.Protocol) })
+func (s *serviceBlock) speaksHTTP() bool { return s.hasPort(true) }
+
+// hasPort says whether the service has a port whose requests are read, or one whose bytes are not.
+func (s *serviceBlock) hasPort(read bool) bool {
+	isOne := func(protocol *string) bool { return (valueOr(protocol, defaultProtocol) == string(mesh.HTTP)) == read }
+	return isOne(s.Protocol) || slices.ContainsFunc(s.Listeners, func(l *listenerBlock) bool { return isOne(l.Protocol) })
 }
 
-// target checks a service, or a subset of it, that requests go to. The empty name of a service is own.
+// target checks a service, or a subset of it, that requests or connections go to. The empty name of a service is own.
 func (b *builder) target(t targetRef) (mesh.Target, bool) {
 	target := mesh.Target{Service: valueOr(t.service, t.own), Subset: valueOr(t.subset, "")}
 	serviceAt := t.serviceAt
@@ -126,15 +134,44 @@ func (b *builder) target(t targetRef) (mesh.Target, bool) {
 		b.errorf(serviceAt, "Destination without a port", "%s at %s only calls others. Write the name of a service with a port.",
 			title(s), place(s.Range))
 		return target, false
-	case !s.speaksHTTP() && target.Service != t.own:
-		b.errorf(serviceAt, "Destination does not speak HTTP", "%s at %s is a tcp service, which takes no single requests. Write "+
-			"protocol = \"http\" there, if that is what it speaks.", title(s), place(s.Range))
+	case target.Service != t.own && !b.takes(t, s, serviceAt):
 		return target, false
 	case target.Subset == "" && len(s.Endpoints) == 0 && target.Service == t.own && t.warn:
-		b.warnf(t.block, "Destination without an endpoint", "%s has no endpoint block, so what comes here is answered with 503. Add one, "+
-			"or name another service.", title(s))
+		b.warnf(t.block, "Destination without an endpoint", "%s has no endpoint block, so what comes here %s. Add one, or name another "+
+			"service.", title(s), s.failing())
 	}
 	return target, target.Subset == "" || b.subset(t.subsetAt, target)
+}
+
+// takes checks that another service takes what comes to the own one: requests where those are read, else connections.
+func (b *builder) takes(t targetRef, s *serviceBlock, at hcl.Range) bool {
+	own := b.services[t.own]
+	if own == nil || b.broken[own.Range] {
+		return true // which is told already
+	}
+	if (t.takes == takesRequests || own.speaksHTTP()) && !s.speaksHTTP() {
+		b.errorf(at, "Destination does not speak HTTP", "%s at %s is a tcp service, which takes no single requests. Write "+
+			"protocol = \"http\" there, if that is what it speaks.", title(s), place(s.Range))
+		return false
+	}
+	if t.takes == takesRequests || !own.hasPort(false) || s.hasPort(false) || t.takes == takesSome && own.speaksHTTP() {
+		return true
+	}
+	advice := "Write protocol = \"http\" in " + own.title() + " too, if that is what it speaks, or name a tcp service."
+	if own.speaksHTTP() {
+		advice = "Add a listener with protocol = \"tcp\" to it, for what comes to the tcp port of " + own.title() + "."
+	}
+	b.errorf(at, "Destination has no tcp port", "%s at %s reads requests of HTTP at each of its ports, and %s at %s has a port whose bytes are "+
+		"not read. %s", title(s), place(s.Range), own.title(), place(own.Range), advice)
+	return false
+}
+
+// failing says what becomes of what comes to a service when none of its endpoints is up.
+func (s *serviceBlock) failing() string {
+	if s.speaksHTTP() {
+		return "is answered with 503"
+	}
+	return "is reset"
 }
 
 // targetRef is where a block names a target.
@@ -146,7 +183,17 @@ type targetRef struct {
 	subset    *string
 	subsetAt  hcl.Range
 	warn      bool // when the own service has no endpoint
+	takes     taking
 }
+
+// taking is how much of what comes to the own service a target is for.
+type taking int
+
+const (
+	takesRequests taking = iota // those of a route
+	takesAll                    // what comes to any port
+	takesSome                   // what it can take, when nobody else does
+)
 
 // title is how a sentence begins with a block.
 func title(of block) string {

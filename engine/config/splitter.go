@@ -12,10 +12,11 @@ import (
 	"github.com/meshd/meshd/engine/mesh"
 )
 
-// splitterBlock divides the HTTP requests to a service by weight: splitter "billing" {}. The weights of its splits are percents
-// and their sum is 100.
+// splitterBlock divides the requests to a service by weight: splitter "billing" {}. Where requests are not read, as those of a tcp
+// service, it divides the connections. The weights of its splits are percents and their sum is 100. Who connects past meshd, as
+// all do while meshd is dead, gets an endpoint of any split, whatever its weight.
 type splitterBlock struct {
-	// Service is the name of the service that the requests are for.
+	// Service is the name of the service that the requests or connections are for.
 	Service      string    `hcl:"service,label"`
 	ServiceRange hcl.Range `hcl:"service,label_range"`
 
@@ -24,13 +25,14 @@ type splitterBlock struct {
 	Range hcl.Range `hcl:",def_range"`
 }
 
-// splitBlock is a part of the requests: split {}.
+// splitBlock is a part of the requests or connections: split {}.
 type splitBlock struct {
-	// Weight is how many percent of the requests it is, 0 to 100, to two places after the point.
+	// Weight is how many percent it is, 0 to 100, to two places after the point.
 	Weight      float64   `hcl:"weight"`
 	WeightRange hcl.Range `hcl:"weight,attr_value_range"`
 
-	// Service is the name of the service that they go to. Default: the splitter's own.
+	// Service is the name of the service that they go to, which has a tcp port if the splitter's own has one, and one of HTTP if that
+	// has. Default: the splitter's own.
 	Service      *string   `hcl:"service,optional"`
 	ServiceRange hcl.Range `hcl:"service,attr_value_range"`
 
@@ -50,13 +52,13 @@ func (b *builder) buildSplitters(all []*splitterBlock) []mesh.Splitter {
 	var built []mesh.Splitter
 	leads := make(map[string][]step)
 	for _, s := range all {
-		b.routed(s, s.ServiceRange, s.Service, "splitter")
+		b.shaped(s, s.ServiceRange, s.Service, "splitter")
 		splitter := mesh.Splitter{Service: s.Service, At: placeOf(s.Range)}
 		sum := 0
 		for _, x := range s.Splits {
 			weight := b.hundredths(x.WeightRange, "weight", x.Weight)
 			sum += weight
-			target, _ := b.target(targetRef{s.Service, x.Range, x.Service, x.ServiceRange, x.Subset, x.SubsetRange, true})
+			target, _ := b.target(targetRef{s.Service, x.Range, x.Service, x.ServiceRange, x.Subset, x.SubsetRange, true, takesAll})
 			splitter.Splits = append(splitter.Splits, mesh.Split{Weight: weight, Service: target.Service, Subset: target.Subset, At: placeOf(x.Range)})
 			if target.Subset == "" && target.Service != s.Service {
 				leads[s.Service] = append(leads[s.Service], step{target.Service, x.Range})
@@ -108,7 +110,7 @@ func (b *builder) cycles(summary string, leads map[string][]step) {
 		for _, next := range leads[service] {
 			if at := slices.Index(way, next.to); at >= 0 {
 				circle := append(slices.Clone(way[at:]), next.to)
-				b.errorf(next.at, summary, "A request would never arrive: %s. Name another service here, or a subset.",
+				b.errorf(next.at, summary, "Nothing would ever arrive: %s. Name another service here, or a subset.",
 					strings.Join(circle, " → "))
 			} else if !done[next.to] {
 				walk(next.to)

@@ -18,7 +18,7 @@ type ServiceRoutes struct {
 	Service string       `json:"service"`
 	At      string       `json:"at"`
 	Ports   []RoutedPort `json:"ports"`
-	Routes  []Route      `json:"routes"`  // in the order in which they are asked; none when no port reads requests
+	Routes  []Route      `json:"routes"`  // in the order in which they are asked; the last one is that of connections whose requests are not read
 	Targets []Target     `json:"targets"` // whom they lead to, and after each who stands in for it
 }
 
@@ -29,11 +29,11 @@ type RoutedPort struct {
 	Protocol mesh.Protocol `json:"protocol"`
 }
 
-// Route is one way for requests. Exactly one of Shares, Redirect and Respond is set.
+// Route is one way for requests, or for connections where those are not read. Exactly one of Shares, Redirect and Respond is set.
 type Route struct {
 	Name            string       `json:"name"` // such as router "billing" route 2
 	At              string       `json:"at,omitempty"`
-	Match           []string     `json:"match"` // conditions in words, all of which must hold; none: every request
+	Match           []string     `json:"match"` // conditions in words, all of which must hold; none: every one that comes so far
 	Shares          []Share      `json:"shares,omitempty"`
 	Redirect        *Redirect    `json:"redirect,omitempty"`
 	Respond         *Respond     `json:"respond,omitempty"`
@@ -47,7 +47,7 @@ type Route struct {
 	Mirror          *Mirror      `json:"mirror,omitempty"`
 }
 
-// Share is one of the targets among which a route divides its requests.
+// Share is one of the targets among which a route divides what takes it.
 type Share struct {
 	Percent float64  `json:"percent"`
 	Asked   string   `json:"asked"`            // service or service/subset, as written

@@ -2,7 +2,7 @@
 //
 // It asks what the data path asks: the snapshot for what is dialled, its table of routes, and the choice among endpoints.
 // explain.go follows a connection as ARCHITECTURE.md does, caller.go says who calls and whether the kernel captures it,
-// destination.go what is dialled, request.go where a request goes, routes.go and target.go write down routes and targets.
+// destination.go what is dialled, request.go where a request goes, connection.go a connection whose bytes are not read, routes.go and target.go write down routes and targets.
 package explain
 
 import (
@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/config"
 	"github.com/meshd/meshd/engine/control"
 	"github.com/meshd/meshd/engine/mesh"
@@ -64,7 +63,7 @@ func (v View) Explain(q control.Question) (control.Explanation, *control.Error) 
 	if to.port == nil {
 		return v.withoutPort(x, to, q)
 	}
-	if q.Method != "" && to.port.Routes == nil {
+	if q.Method != "" && !to.port.Reads() {
 		return x, refuse("leave method and URL out, or write protocol = \"http\" there if that is what it speaks",
 			"service %q at %s speaks %s, which has no requests", to.port.Service.Name, to.port.Service.At, to.port.Protocol)
 	}
@@ -74,8 +73,8 @@ func (v View) Explain(q control.Question) (control.Explanation, *control.Error) 
 		x.Outcome = *way.end
 		return x, nil
 	}
-	if to.port.Routes == nil {
-		v.connection(&x, caller, to.port)
+	if !to.port.Reads() {
+		v.connection(&x, caller, to.port, q)
 		return x, nil
 	}
 	return x, v.request(&x, caller, to, q)
@@ -100,27 +99,6 @@ func (v View) withoutPort(x control.Explanation, to destination, q control.Quest
 	}
 	x.Outcome = control.Outcome{Kind: control.OutcomeUntouched, Text: "it passes meshd untouched, as without a mesh"}
 	return x, nil
-}
-
-// connection ends an explanation of a connection whose bytes are not read.
-func (v View) connection(x *control.Explanation, caller caller, p *snapshot.Port) {
-	var certain *balance.Endpoint
-	if p.Service.Balancing.Hashes() {
-		certain = p.Pick(new(balance.Tried), caller.source.Name, v.Snapshot.Host().Name)
-	}
-	t := v.target(targetOf(p), p.Group, certain)
-	x.Targets = []control.Target{t}
-	if limit := t.Limits; limit != nil && limit.MaxConnections > 0 && limit.Connections >= limit.MaxConnections {
-		x.Outcome = control.Outcome{
-			Kind: control.OutcomeReset, Reason: string(mesh.ReasonOverload), Text: "it is reset: as many connections are open as max_connections allows",
-		}
-		return
-	}
-	endpoints := chosen(t)
-	x.Outcome = control.Outcome{Kind: control.OutcomeProxied, Endpoints: endpoints, Text: "it goes to " + oneOf(endpoints)}
-	if len(endpoints) == 0 {
-		x.Outcome = control.Outcome{Kind: control.OutcomeReset, Reason: string(mesh.ReasonNoEndpoint), Text: "it is reset: no endpoint is up"}
-	}
 }
 
 // shareOf writes down a share; a percentage that splitters have computed is rounded to what they were told.

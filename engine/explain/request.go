@@ -131,7 +131,7 @@ func (v View) request(x *control.Explanation, caller caller, to destination, q c
 	x.Request = &control.ExplainedRequest{Method: string(r.Method), Authority: string(r.Host), Path: string(r.Path), Query: string(r.Query)}
 	e := table.Explain(&r)
 	for i, c := range e.Candidates {
-		x.Routes = append(x.Routes, control.AskedRoute{Route: v.route(to.port.Service.Name, i, c.Route), WhyNot: c.Why})
+		x.Routes = append(x.Routes, control.AskedRoute{Route: v.route(to.port, i, c.Route), WhyNot: c.Why})
 	}
 	taken := e.Candidates[len(e.Candidates)-1].Route
 	if len(e.Shares) == 0 {
@@ -139,24 +139,29 @@ func (v View) request(x *control.Explanation, caller caller, to destination, q c
 		return nil
 	}
 	x.Request.Travels = string(taken.AppendPath(nil, r.Path)) + prefixed("?", string(r.Query))
-	shares := x.Routes[len(x.Routes)-1].Shares
+	possible := v.possible(x, &e, q.Draw, func(t *route.Target) route.Hash { return t.Hash(&r, caller.source.Name, 0) })
+	x.Outcome = v.outcomeOf(x, possible, taken)
+	return nil
+}
+
+// possible returns the shares of which one gets what is explained, which is one alone if it is drawn, and writes down their targets.
+func (v View) possible(x *control.Explanation, e *route.Explanation, draw bool, hash func(*route.Target) route.Hash) []route.Share {
 	possible := e.Shares
-	if q.Draw {
+	if draw {
 		i := e.Drawn(rand.Uint32())
-		shares[i].Drawn, possible = true, e.Shares[i:i+1]
+		x.Routes[len(x.Routes)-1].Shares[i].Drawn, possible = true, e.Shares[i:i+1]
 	}
 	certain := make(map[*route.Target]*balance.Endpoint)
 	var targets []*route.Target
 	for _, s := range possible {
-		hash := s.Live.Hash(&r, caller.source.Name, 0)
-		if endpoint, ok := s.Live.Certain(&hash); ok {
+		h := hash(s.Live)
+		if endpoint, ok := s.Live.Certain(&h); ok {
 			certain[s.Live] = endpoint
 		}
 		targets = append(targets, s.Target)
 	}
 	x.Targets = v.targets(targets, certain)
-	x.Outcome = v.outcomeOf(x, possible, taken)
-	return nil
+	return possible
 }
 
 // answerOf is the outcome of a route that answers by itself.

@@ -35,20 +35,17 @@ func (v View) isShaped(service string) bool {
 
 func (v View) routesOf(s *snapshot.Service) control.ServiceRoutes {
 	row := control.ServiceRoutes{Service: s.Name, At: s.At.String()}
-	var read *snapshot.Port // the routes of all ports are the same, but for where endpoints listen
+	// The routes of all ports are the same, but for where endpoints listen, and where nothing is read there is only the last one.
+	shown := s.Ports[0]
 	for _, p := range s.Ports {
 		row.Ports = append(row.Ports, control.RoutedPort{Listener: p.Listener, Number: p.Number, Protocol: p.Protocol})
-		if read == nil && p.Routes != nil {
-			read = p
+		if !shown.Reads() && p.Reads() {
+			shown = p
 		}
 	}
-	if read == nil {
-		row.Targets = []control.Target{v.target(targetOf(s.Ports[0]), s.Ports[0].Group, nil)}
-		return row
-	}
 	var targets []*route.Target
-	for i, r := range read.Routes.Routes() {
-		row.Routes = append(row.Routes, v.route(s.Name, i, r))
+	for i, r := range shown.Routes.Routes() {
+		row.Routes = append(row.Routes, v.route(shown, i, r))
 		for _, share := range r.Shares() {
 			targets = append(targets, share.Target)
 		}
@@ -81,8 +78,8 @@ func (v View) targets(all []*route.Target, certain map[*route.Target]*balance.En
 	return rows
 }
 
-// route writes down the i-th route of a service: as it was compiled, and in the words in which it is configured.
-func (v View) route(service string, i int, r *route.Route) control.Route {
+// route writes down the i-th route of a port: as it was compiled, and in the words in which it is configured.
+func (v View) route(p *snapshot.Port, i int, r *route.Route) control.Route {
 	row := control.Route{Name: r.Name, At: r.At.String()}
 	for _, s := range r.Shares() {
 		share := shareOf(s)
@@ -90,8 +87,8 @@ func (v View) route(service string, i int, r *route.Route) control.Route {
 		row.Shares = append(row.Shares, share)
 	}
 	row.RequestTimeout, row.IdleTimeout = duration(r.RequestTimeout), duration(r.IdleTimeout)
-	router, found := v.Snapshot.Catalog().Router(service)
-	if !found || i >= len(router.Routes) { // the last one, which nobody has written
+	router, found := v.Snapshot.Catalog().Router(p.Service.Name)
+	if !found || !p.Reads() || i >= len(router.Routes) { // the last one, which nobody has written
 		return row
 	}
 	from := router.Routes[i]

@@ -12,14 +12,8 @@ import (
 	"github.com/meshd/meshd/engine/snapshot"
 )
 
-// targetOf is the target of a port whose bytes are not read.
-func targetOf(p *snapshot.Port) mesh.Target { return mesh.Target{Service: p.Service.Name} }
-
 // groupsOf returns the groups of endpoints that connections to a port may get.
 func groupsOf(p *snapshot.Port) []*balance.Group {
-	if p.Routes == nil {
-		return []*balance.Group{p.Group}
-	}
 	var all []*balance.Group
 	for _, t := range p.Routes.Targets() {
 		all = append(all, t.Group)

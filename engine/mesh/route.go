@@ -136,7 +136,7 @@ type Respond struct {
 	Body   string
 }
 
-// Splitter divides the requests to a service by weight.
+// Splitter divides the requests to a service by weight, and where those are not read the connections.
 type Splitter struct {
 	Service string
 	Splits  []Split

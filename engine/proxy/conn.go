@@ -15,6 +15,7 @@ import (
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/observe"
+	"github.com/meshd/meshd/engine/route"
 	"github.com/meshd/meshd/engine/snapshot"
 )
 
@@ -34,6 +35,7 @@ type conn struct {
 	source string            // as intentions write it; empty when the flow is unknown
 	port   *snapshot.Port    // of the service; nil when the flow is unknown or not in the mesh
 	only   *balance.Endpoint // the endpoint that was dialled by its own address
+	target *route.Target     // where the connection goes; nil when there is only that, or its requests are read
 	pair   *observe.Connections
 
 	http *exchange // nil: the bytes pass unread
@@ -95,7 +97,7 @@ func (c *conn) begin(at netip.AddrPort) {
 	if !c.identify(at) {
 		return
 	}
-	if limit := c.port.Service.MaxConnections; c.port.Protocol != mesh.HTTP && limit > 0 && c.port.Service.Load.Connections() >= int64(limit) {
+	if c.port.Protocol != mesh.HTTP && !c.route() {
 		c.end(mesh.ReasonOverload, nil)
 		return
 	}
@@ -168,7 +170,7 @@ func (c *conn) dial(err error) {
 			err = c.loop.watchSide(c, &c.server)
 		}
 		if err == nil {
-			c.arm(c.loop.now.Add(c.out.patience(c.port.ConnectTimeout)))
+			c.arm(c.loop.now.Add(c.out.patience(c.connectTimeout())))
 			return
 		}
 		if isLack(err) {
@@ -179,17 +181,6 @@ func (c *conn) dial(err error) {
 		}
 		c.failed(err)
 	}
-}
-
-// next returns the endpoint to try next; nil when all have been tried.
-func (c *conn) next() *balance.Endpoint {
-	if c.only == nil {
-		return c.port.Pick(&c.tried, c.source, c.out.snapshots.Load().Host().Name)
-	}
-	if c.endpoint.Load() != nil {
-		return nil
-	}
-	return c.only
 }
 
 // isLack says whether a connect failed for something that this host lacks, of which an endpoint is not to blame. ENOSPC is
@@ -450,6 +441,9 @@ func (c *conn) log(reason mesh.Reason, err error) {
 	if c.port != nil {
 		attrs = append(attrs, slog.String("destination", c.port.Service.Name),
 			slog.Uint64("sent", c.sent.Load()), slog.Uint64("received", c.received.Load()))
+	}
+	if c.target != nil {
+		attrs = append(attrs, slog.String("target", c.target.Name()))
 	}
 	if endpoint := c.endpoint.Load(); endpoint != nil {
 		attrs = append(attrs, slog.String("endpoint", endpoint.Name()))

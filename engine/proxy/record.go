@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/meshd/meshd/engine/accesslog"
-	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/observe"
@@ -261,8 +260,10 @@ func (c *conn) tell(why mesh.Reason) {
 	c.introduce(e, c.start, why)
 	e.Protocol, e.Duration = string(mesh.TCP), time.Since(c.start)
 	e.Sent, e.Received = c.sent.Load(), c.received.Load()
-	var last *balance.Endpoint
-	if last = c.endpoint.Load(); last != nil {
+	if c.target != nil {
+		e.Target, e.Subset = c.target.Service, c.target.Subset
+	}
+	if last := c.endpoint.Load(); last != nil {
 		e.Endpoint = &last.Endpoint
 	}
 	l.lines.Add(e)

@@ -41,6 +41,24 @@ func TestHashDoesNotAllocate(t *testing.T) {
 	}
 }
 
+func TestConnectionDoesNotAllocate(t *testing.T) {
+	for _, policy := range []mesh.Balancing{mesh.LeastRequest, mesh.Maglev} {
+		table := tableOfConnections(policy)
+		var tried balance.Tried
+		var draw uint32
+		allocs := testing.AllocsPerRun(1000, func() {
+			draw += 1 << 25
+			tried = balance.Tried{}
+			target := table.DecideConnection(draw)
+			h := target.HashConnection("web")
+			target.Pick(&tried, &h)
+		})
+		if allocs != 0 {
+			t.Errorf("%s: %v allocations a connection, want 0", policy, allocs)
+		}
+	}
+}
+
 // oneField is a header of one field that is there already, as in a buffer.
 type oneField struct {
 	name  string

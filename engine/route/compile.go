@@ -18,12 +18,18 @@ type Parts struct {
 	Catalog *mesh.Catalog
 	Host    string // the name of the host that the tables are for
 
-	// Group returns the endpoints of a target for requests that came to a listener, whose empty name is the service's own
-	// port; nil when there is no such service or subset. For the same endpoints it returns the same group.
-	Group func(t mesh.Target, listener string) *balance.Group
+	// Group returns the endpoints of a target for what came to a port; nil when there is no such service or subset, or none of its
+	// ports takes that. For the same endpoints it returns the same group.
+	Group func(t mesh.Target, port Port) *balance.Group
 
 	// Limiter returns what limits the requests to a service; nil: nothing does.
 	Limiter func(service string) *limit.Limiter
+}
+
+// Port is a port of a service to which requests come, or connections.
+type Port struct {
+	Listener string // name; empty: the service's own port
+	Unread   bool   // nothing is read of what comes, so that where it goes is decided once for each connection
 }
 
 // Compiler builds the tables of one snapshot.
@@ -42,21 +48,21 @@ type key struct {
 // NewCompiler returns a compiler.
 func NewCompiler(p Parts) *Compiler { return &Compiler{p, make(map[key]*Target)} }
 
-// Table returns the routes of a port of a service.
+// Table returns the routes of a port of a service. Where nothing is read there is one, which is that of all connections.
 //
 // Checking a configuration refuses what leads nowhere or in circles; what gets here all the same is a target without an
 // endpoint.
-func (c *Compiler) Table(service, listener string) *Table {
+func (c *Compiler) Table(service string, port Port) *Table {
 	t := &Table{}
 	last := &Route{Name: fmt.Sprintf("service %q", service)}
-	if r, found := c.Catalog.Router(service); found {
+	if r, found := c.Catalog.Router(service); found && !port.Unread {
 		for i, route := range r.Routes {
-			t.routes = append(t.routes, c.route(fmt.Sprintf("router %q route %d", service, i+1), listener, &route))
+			t.routes = append(t.routes, c.route(fmt.Sprintf("router %q route %d", service, i+1), port, &route))
 		}
 		last.Name = fmt.Sprintf("router %q without a match", service)
 		last.At = r.At
 	}
-	last.branches = c.branches(mesh.Target{Service: service}, listener)
+	last.branches = c.branches(mesh.Target{Service: service}, port)
 	t.routes = append(t.routes, last)
 	t.paths = slices.ContainsFunc(t.routes, func(r *Route) bool {
 		return r.match.path != nil || r.Rewrites() || r.Redirect != nil
@@ -64,7 +70,7 @@ func (c *Compiler) Table(service, listener string) *Table {
 	return t
 }
 
-func (c *Compiler) route(name, listener string, from *mesh.Route) *Route {
+func (c *Compiler) route(name string, port Port, from *mesh.Route) *Route {
 	r := &Route{Name: name, At: from.At, Redirect: from.Redirect, Respond: from.Respond, Fault: newFault(from.Fault), match: compile(from.Match)}
 	r.cut = len(from.Match.PathPrefix) + len(from.Match.PathExact) // at most one of them is there
 	switch d := from.Destination; {
@@ -75,8 +81,8 @@ func (c *Compiler) route(name, listener string, from *mesh.Route) *Route {
 		if d.Retry != nil {
 			r.Retry = newRetry(d.Retry)
 		}
-		r.branches = c.branches(mesh.Target{Service: d.Service, Subset: d.Subset}, listener)
-		r.Mirror = c.mirror(d.Mirror, listener)
+		r.branches = c.branches(mesh.Target{Service: d.Service, Subset: d.Subset}, port)
+		r.Mirror = c.mirror(d.Mirror, port)
 	case from.Redirect != nil:
 		r.rewrite = from.Redirect.PrefixRewrite
 	}
@@ -103,8 +109,8 @@ type share struct {
 	splits []mesh.Place // that have led to it
 }
 
-// branches returns where requests to a target go: with a subset straight to it, otherwise by the service's splitter.
-func (c *Compiler) branches(to mesh.Target, listener string) []branch {
+// branches returns where what comes to a target goes: with a subset straight to it, otherwise by the service's splitter.
+func (c *Compiler) branches(to mesh.Target, port Port) []branch {
 	shares := []share{{to: to, part: 1}}
 	if to.Subset == "" {
 		shares = c.split(to.Service, 1, nil, nil)
@@ -113,7 +119,7 @@ func (c *Compiler) branches(to mesh.Target, listener string) []branch {
 	var sum float64
 	for _, s := range shares {
 		sum += s.part
-		all = append(all, branch{uint64(sum * (1 << 32)), c.target(s.to, listener, false), &origin{s.to, s.splits}})
+		all = append(all, branch{uint64(sum * (1 << 32)), c.target(s.to, port, false), &origin{s.to, s.splits}})
 	}
 	all[len(all)-1].upTo = 1 << 32 // whatever floating point has made of the sum
 	return all
@@ -175,7 +181,7 @@ func Way(catalog *mesh.Catalog, to mesh.Target) []Hop {
 }
 
 // target resolves a target: redirects, the default subset, the endpoints, and who stands in.
-func (c *Compiler) target(to mesh.Target, listener string, standsIn bool) *Target {
+func (c *Compiler) target(to mesh.Target, port Port, standsIn bool) *Target {
 	if way := Way(c.Catalog, to); len(way) > 0 {
 		to = way[len(way)-1].To
 	}
@@ -185,7 +191,7 @@ func (c *Compiler) target(to mesh.Target, listener string, standsIn bool) *Targe
 		connect = r.ConnectTimeout
 		failover = r.FailoverOf(to.Subset).Targets
 	}
-	group := c.Group(to, listener)
+	group := c.Group(to, port)
 	k := key{to, group, standsIn}
 	if t := c.targets[k]; t != nil {
 		return t
@@ -203,7 +209,7 @@ func (c *Compiler) target(to mesh.Target, listener string, standsIn bool) *Targe
 	t.Load, t.Limiter = t.Group.Load(), c.Limiter(to.Service)
 	if !standsIn {
 		for _, f := range failover {
-			if other := c.target(f, listener, true); other.Group != t.Group {
+			if other := c.target(f, port, true); other.Group != t.Group {
 				t.Failover = append(t.Failover, other)
 			}
 		}

@@ -44,6 +44,9 @@ func (t *Table) Explain(r *Request) Explanation {
 	return e
 }
 
+// ExplainConnection tells how DecideConnection decides: there is one route.
+func (t *Table) ExplainConnection() Explanation { return t.Explain(&unread) }
+
 // Drawn returns the index of the share that gets the request by a draw, as Decide decides by it; there must be shares.
 func (e *Explanation) Drawn(draw uint32) int {
 	for i, s := range e.Shares {

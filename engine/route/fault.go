@@ -63,9 +63,9 @@ type Mirror struct {
 // Takes says by a random number whether a request is copied; of nil none is.
 func (m *Mirror) Takes(draw uint32) bool { return m != nil && uint64(draw) < m.copied }
 
-func (c *Compiler) mirror(from *mesh.Mirror, listener string) *Mirror {
+func (c *Compiler) mirror(from *mesh.Mirror, port Port) *Mirror {
 	if from == nil {
 		return nil
 	}
-	return &Mirror{c.target(from.Target, listener, false), below(from.Share)}
+	return &Mirror{c.target(from.Target, port, false), below(from.Share)}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/meshd/meshd/engine/mesh"
 )
 
-// Hash is what the endpoint of a request is chosen by, so that requests with the same one keep to one endpoint. The zero value
+// Hash is what the endpoint of a request or connection is chosen by, so that requests with the same one keep to one endpoint. The zero value
 // chooses as if there were none.
 type Hash struct {
 	value  uint64
@@ -81,6 +81,14 @@ func (t *Target) Hash(r *Request, source string, random uint64) Hash {
 	return h
 }
 
+// HashConnection is Hash for a connection of which nothing is read: its source is hashed, whatever the policies look at.
+func (t *Target) HashConnection(source string) Hash {
+	if !t.Group.Hashes() {
+		return Hash{}
+	}
+	return Hash{value: hashSource(source, t.host), found: true}
+}
+
 // Pick returns an endpoint of the target as balance.Group does, by the hash of a request if it has one.
 func (t *Target) Pick(tried *balance.Tried, h *Hash) *balance.Endpoint {
 	if h.found {
@@ -89,9 +97,7 @@ func (t *Target) Pick(tried *balance.Tried, h *Hash) *balance.Endpoint {
 	return t.Group.Pick(tried)
 }
 
-// HashSource is the hash of a source on a host.
-func HashSource(source, host string) uint64 { return hashSource(source, xxhash.Sum64String(host)) }
-
+// hashSource is the hash of a source on a host, of which the hash is given.
 func hashSource(source string, host uint64) uint64 {
 	return bits.RotateLeft64(host, 1) ^ xxhash.Sum64String(source)
 }

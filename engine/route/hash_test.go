@@ -70,7 +70,7 @@ func TestHashOfSource(t *testing.T) {
 	if here.Hash(r, "web", 0) == here.Hash(r, "reports", 0) || here.Hash(r, "web", 0) == there.Hash(r, "web", 0) {
 		t.Error("two sources have the same hash")
 	}
-	if got := here.Hash(r, "web", 0); got.value != HashSource("web", "app-1") {
+	if here.Hash(r, "web", 0) != here.HashConnection("web") {
 		t.Error("requests and connections of one source have different hashes")
 	}
 }

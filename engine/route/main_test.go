@@ -44,18 +44,22 @@ func newRig(catalog mesh.Catalog) *rig {
 	return &rig{catalog: catalog, groups: make(map[string]*balance.Group)}
 }
 
-func (x *rig) group(t mesh.Target, _ string) *balance.Group {
+func (x *rig) group(t mesh.Target, _ Port) *balance.Group {
 	if t.Service == "absent" {
 		return nil
 	}
 	if x.groups[t.String()] == nil {
-		x.groups[t.String()] = balance.New(balance.Config{Endpoints: []mesh.Endpoint{{Address: at(len(x.groups) + 1)}}})
+		config := balance.Config{Endpoints: []mesh.Endpoint{{Address: at(len(x.groups) + 1)}}}
+		if s, found := x.catalog.Service(t.Service); found {
+			config.Policy = s.Balancing
+		}
+		x.groups[t.String()] = balance.New(config)
 	}
 	return x.groups[t.String()]
 }
 
 func (x *rig) table(service string) *Table {
-	return x.compiler().Table(service, "")
+	return x.compiler().Table(service, Port{})
 }
 
 func (x *rig) compiler() *Compiler {

@@ -1,4 +1,4 @@
-// Package route decides where an HTTP request goes: router, then splitter, then resolver.
+// Package route decides where an HTTP request goes, or a connection of which nothing is read: router, then splitter, then resolver.
 //
 // A Table is compiled once for each port of a service and never changes; a decision allocates nothing and takes no lock.
 // table.go decides, compile.go builds, match.go compares, explain.go tells a person why.
@@ -73,7 +73,7 @@ type origin struct {
 	splits []mesh.Place // that have led to it, the outermost first
 }
 
-// Target is the endpoints that a request goes to. Tables of one compiler share it.
+// Target is the endpoints that a request or connection goes to. Tables of one compiler share it.
 type Target struct {
 	Service        string
 	Subset         string
@@ -107,6 +107,12 @@ func (t *Table) Decide(r *Request, draw uint32) Decision {
 	}
 	panic("route: the last route does not match every request")
 }
+
+// DecideConnection is Decide for a connection of which nothing is read, to a port with such a table.
+func (t *Table) DecideConnection(draw uint32) *Target { return t.Decide(&unread, draw).Target }
+
+// unread is what is known of such a connection.
+var unread Request
 
 func (r *Route) target(draw uint32) *Target {
 	for i := range r.branches {
@@ -183,6 +189,12 @@ func (t *Table) Targets() []*Target {
 		}
 	}
 	return all
+}
+
+// Only says whether all targets, and all who stand in for them, are a group or parts of it.
+func (t *Table) Only(group *balance.Group) bool {
+	isOther := func(t *Target) bool { return t.Group.Whole() != group }
+	return !slices.ContainsFunc(t.Targets(), func(t *Target) bool { return isOther(t) || slices.ContainsFunc(t.Failover, isOther) })
 }
 
 // Backends returns the addresses for who connects without looking at requests, as the kernel does when meshd is gone: those

@@ -118,13 +118,13 @@ func TestResolve(t *testing.T) {
 		{Service: "billing", Subset: "v3"}: " backup",
 		{Service: "backup"}:                "",
 	} {
-		target := c.target(want, "", false)
+		target := c.target(want, Port{}, false)
 		if target.Name() != want.String() || names(target.Failover) != failover {
 			t.Errorf("%s is resolved to %s, failover%s; want failover%s", want, target.Name(), names(target.Failover), failover)
 		}
 	}
-	billing := c.target(mesh.Target{Service: "billing"}, "", false)
-	if old := c.target(mesh.Target{Service: "old"}, "", false); old != billing || old.Name() != "billing/v1" || old.ConnectTimeout != time.Second {
+	billing := c.target(mesh.Target{Service: "billing"}, Port{}, false)
+	if old := c.target(mesh.Target{Service: "old"}, Port{}, false); old != billing || old.Name() != "billing/v1" || old.ConnectTimeout != time.Second {
 		t.Errorf("old leads to %s, want the same target as billing", old.Name())
 	}
 }
@@ -166,7 +166,7 @@ func TestBackends(t *testing.T) {
 		},
 	})
 	for service, from := range map[string]string{"a": "a", "absent": "b"} {
-		if got, want := x.table(service).Backends(), x.group(mesh.Target{Service: from}, "").Backends(); !slices.Equal(got, want) {
+		if got, want := x.table(service).Backends(), x.group(mesh.Target{Service: from}, Port{}).Backends(); !slices.Equal(got, want) {
 			t.Errorf("the backends of %s are %v, want %v", service, got, want)
 		}
 	}
@@ -368,7 +368,7 @@ func TestTargetsShareBudget(t *testing.T) {
 	x := newRig(mesh.Catalog{Routers: []mesh.Router{{Service: "b", Routes: []mesh.Route{to(mesh.RouteMatch{}, "a")}}}})
 	c := x.compiler()
 	r := request("GET", "/", "")
-	a, b := c.Table("a", "").Decide(r, 0).Target, c.Table("b", "").Decide(r, 0).Target
+	a, b := c.Table("a", Port{}).Decide(r, 0).Target, c.Table("b", Port{}).Decide(r, 0).Target
 	if a != b || a.Budget == nil {
 		t.Errorf("the targets of two tables are %p and %p", a, b)
 	}

@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 	"time"
@@ -87,19 +88,23 @@ func TestPickBySource(t *testing.T) {
 	for i := range 50 {
 		db.Endpoints = append(db.Endpoints, mesh.Endpoint{Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), 5432)})
 	}
-	s := Build(Input{Catalog: catalog})
-	svc, _ := s.Named("db")
+	pick := func(p *Port, source string) *balance.Endpoint {
+		target := p.Routes.DecideConnection(rand.Uint32())
+		hash := target.HashConnection(source)
+		return target.Pick(new(balance.Tried), &hash)
+	}
 	seen := func(source, host string) map[netip.AddrPort]bool {
+		svc, _ := Build(Input{Catalog: catalog, Host: mesh.Host{Name: host}}).Named("db")
 		all := make(map[netip.AddrPort]bool)
 		for range 100 {
-			all[svc.Ports[0].Pick(new(balance.Tried), source, host).Address] = true
+			all[pick(svc.Ports[0], source).Address] = true
 		}
 		return all
 	}
 	if web := seen("web", "app-1"); len(web) != 1 {
 		t.Errorf("web gets %d endpoints, want 1", len(web))
 	}
-	if site, _ := s.Named("site"); site.Ports[0].Pick(new(balance.Tried), "web", "app-1") == nil {
+	if site, _ := Build(Input{Catalog: catalog}).Named("site"); pick(site.Ports[0], "web") == nil {
 		t.Error("a service that is not hashed has no endpoint")
 	}
 	all := make(map[netip.AddrPort]bool)

@@ -20,26 +20,19 @@ type Port struct {
 	Protocol mesh.Protocol
 	ID       mesh.ServiceID // of its endpoints in the kernel
 	Group    *balance.Group
-	Routes   *route.Table // where each request goes; nil when requests are not read
+	Routes   *route.Table // where each request goes, or each connection where requests are not read
+
+	Elsewhere bool             // Routes lead to endpoints of other services or ports too
+	Subsets   []*balance.Group // parts of Group to which any routes lead
 
 	ConnectTimeout time.Duration // for one endpoint; 0: the default
 }
 
-// Backends returns the addresses for who connects without looking at requests: those of the endpoints that are up.
-func (p *Port) Backends() []netip.AddrPort {
-	if p.Routes != nil {
-		return p.Routes.Backends()
-	}
-	return p.Group.Backends()
-}
+// Reads says whether requests are read at the port. Otherwise the bytes of its connections pass unread.
+func (p *Port) Reads() bool { return p.Protocol == mesh.HTTP }
 
-// Pick is Group.Pick for a connection whose bytes are not read. When the policy hashes, it is by the source.
-func (p *Port) Pick(tried *balance.Tried, source, host string) *balance.Endpoint {
-	if p.Service.Balancing.Hashes() {
-		return p.Group.PickHash(tried, route.HashSource(source, host))
-	}
-	return p.Group.Pick(tried)
-}
+// Backends returns the addresses for who connects without looking at requests: those of the endpoints that are up.
+func (p *Port) Backends() []netip.AddrPort { return p.Routes.Backends() }
 
 // ports returns the ports of a service whose endpoints are located.
 func (in *Input) ports(svc *Service) []*Port {

@@ -8,9 +8,9 @@ import (
 	"github.com/meshd/meshd/engine/subset"
 )
 
-// route gives every port whose requests are read its routes.
+// route gives every port its routes.
 func (s *Snapshot) route(catalog *mesh.Catalog) {
-	parts := parts{s, catalog, make(map[partKey]*balance.Group)}
+	parts := parts{s, catalog, make(map[partKey]*balance.Group), make(map[*balance.Group]*Port)}
 	compiler := route.NewCompiler(route.Parts{
 		Catalog: catalog, Host: s.host.Name, Group: parts.group, Limiter: func(service string) *limit.Limiter {
 			if svc, found := s.Named(service); found {
@@ -21,10 +21,13 @@ func (s *Snapshot) route(catalog *mesh.Catalog) {
 	})
 	for _, svc := range s.services {
 		for _, p := range svc.Ports {
-			if p.Protocol == mesh.HTTP {
-				p.Routes = compiler.Table(svc.Name, p.Listener)
-			}
+			p.Routes = compiler.Table(svc.Name, route.Port{Listener: p.Listener, Unread: !p.Reads()})
+			p.Elsewhere = !p.Routes.Only(p.Group)
 		}
+	}
+	for key, group := range parts.groups {
+		port := parts.ports[key.whole]
+		port.Subsets = append(port.Subsets, group)
 	}
 }
 
@@ -33,6 +36,7 @@ type parts struct {
 	snapshot *Snapshot
 	catalog  *mesh.Catalog
 	groups   map[partKey]*balance.Group
+	ports    map[*balance.Group]*Port // of which the groups have parts
 }
 
 type partKey struct {
@@ -40,13 +44,13 @@ type partKey struct {
 	subset string
 }
 
-// group returns the endpoints of a target for requests that came to a listener; nil when there are none.
-func (x *parts) group(t mesh.Target, listener string) *balance.Group {
+// group returns the endpoints of a target for what came to a port; nil when there are none.
+func (x *parts) group(t mesh.Target, from route.Port) *balance.Group {
 	svc, found := x.snapshot.Named(t.Service)
 	if !found {
 		return nil
 	}
-	port := svc.portFor(listener)
+	port := svc.portFor(from)
 	if port == nil || t.Subset == "" {
 		return groupOf(port)
 	}
@@ -56,6 +60,7 @@ func (x *parts) group(t mesh.Target, listener string) *balance.Group {
 	}
 	key := partKey{port.Group, t.Subset}
 	if x.groups[key] == nil {
+		x.ports[port.Group] = port
 		// The endpoints of a port are in the order of the service's, and a filter sees these: a subset is the same at all ports.
 		at := 0
 		x.groups[key] = port.Group.Part(func(*balance.Endpoint) bool {
@@ -88,14 +93,14 @@ func (x *parts) filter(t mesh.Target) (subset.Filter, bool) {
 	return subset.Filter{}, false
 }
 
-// portFor returns the port that takes requests which came to a listener, of the same service or another: the listener of
-// that name, else the service's own port, else any other; of those whose requests are read. Nil when there is none.
-func (s *Service) portFor(listener string) *Port {
+// portFor returns the port that takes what came to a port of the same service or another: the listener of that name, else the
+// service's own port, else any other; of those whose requests are read, or are not, like those of that port. Nil when there is none.
+func (s *Service) portFor(from route.Port) *Port {
 	var best *Port
 	for _, p := range s.Ports {
 		switch {
-		case p.Protocol != mesh.HTTP:
-		case p.Listener == listener:
+		case p.Reads() == from.Unread:
+		case p.Listener == from.Listener:
 			return p
 		case best == nil:
 			best = p // the service's own comes first

@@ -79,8 +79,106 @@ func TestRoutes(t *testing.T) {
 	}
 	db, _ := s.Named("db")
 	site, _ := s.Named("site")
-	if db.Ports[0].Routes != nil || site.Ports[0].Routes != nil || site.Ports[1].Routes == nil {
-		t.Error("ports of bytes have routes, or a port of HTTP has none")
+	for _, p := range []*Port{db.Ports[0], site.Ports[0]} {
+		if got := p.Routes.DecideConnection(0).Group; got != p.Group {
+			t.Errorf("a connection to %s that nothing rules does not go to the group of the port", p.Service.Name)
+		}
+	}
+	if !own.Elsewhere || !admin.Elsewhere || db.Ports[0].Elsewhere || site.Ports[1].Elsewhere {
+		t.Error("it is not known which ports lead to others")
+	}
+	if len(own.Subsets) != 2 || len(db.Ports[0].Subsets) != 0 {
+		t.Errorf("billing has %d subsets, db %d, want 2 and none", len(own.Subsets), len(db.Ports[0].Subsets))
+	}
+}
+
+// TestConnections: what comes to a port of bytes follows splitters and resolvers to other ports of bytes, and no router.
+func TestConnections(t *testing.T) {
+	catalog := routed()
+	raw := func(service, listener string, number uint16) {
+		for i := range catalog.Services {
+			if s := &catalog.Services[i]; s.Name == service {
+				s.Listeners = append(s.Listeners, mesh.Listener{Name: listener, Port: number, Protocol: mesh.TCP})
+			}
+		}
+	}
+	raw("billing", "admin-raw", 9100)
+	raw("db", "web", 5433)
+	catalog.Splitters = []mesh.Splitter{
+		{Service: "billing", Splits: []mesh.Split{{Weight: 50_00, Service: "billing", Subset: "v2"}, {Weight: 50_00, Service: "site"}}},
+		{Service: "db", Splits: []mesh.Split{{Weight: 75_00, Service: "db"}, {Weight: 25_00, Service: "site"}}},
+	}
+	s := Build(Input{Catalog: catalog})
+	port := func(service, listener string) *Port {
+		svc, _ := s.Named(service)
+		return svc.Ports[slices.IndexFunc(svc.Ports, func(p *Port) bool { return p.Listener == listener })]
+	}
+	goes := func(p *Port, draw uint32) (all []string) {
+		for _, e := range p.Routes.DecideConnection(draw).Group.Endpoints() {
+			all = append(all, e.Address.String())
+		}
+		return all
+	}
+	for _, tt := range []struct {
+		service, listener string
+		draw              uint32
+		want              []string
+	}{
+		{"billing", "admin-raw", 0, []string{"10.0.0.2:0", "10.0.0.3:0"}}, // of v2, at the listener; a test gives it no port there
+		{"billing", "admin-raw", 1 << 31, []string{"10.0.0.5:80"}},        // the own port of site, which is one of bytes
+		{"db", "", 0, []string{"10.0.0.4:5432"}},
+		{"db", "", 3 << 30, []string{"10.0.0.5:80"}},
+		{"db", "web", 0, []string{"10.0.0.4:9001"}},
+		{"db", "web", 3 << 30, []string{"10.0.0.5:80"}}, // not its listener of that name, where requests are read
+	} {
+		if got := goes(port(tt.service, tt.listener), tt.draw); !slices.Equal(got, tt.want) {
+			t.Errorf("%s/%s goes to %v, want %v", tt.service, tt.listener, got, tt.want)
+		}
+	}
+	// The kernel, which knows no weights, gets all to whom a split leads; of a subset nobody else.
+	for p, want := range map[*Port][]string{
+		port("db", ""):               {"10.0.0.4:5432", "10.0.0.5:80"},
+		port("billing", "admin-raw"): {"10.0.0.2:0", "10.0.0.3:0", "10.0.0.5:80"},
+	} {
+		var got []string
+		for _, at := range p.Backends() {
+			got = append(got, at.String())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the backends of %s/%s are %v, want %v", p.Service.Name, p.Listener, got, want)
+		}
+	}
+}
+
+// TestBackendsOfConnections: while a subset is down the kernel gets who stands in for it, as the proxy does.
+func TestBackendsOfConnections(t *testing.T) {
+	catalog := routed()
+	catalog.Resolvers = append(catalog.Resolvers, mesh.Resolver{
+		Service: "db", DefaultSubset: "v1", Subsets: []mesh.Subset{{Name: "v1", Filter: "Service.Meta.version == v1"}},
+		Failover: []mesh.Failover{{Subset: mesh.AnySubset, Targets: []mesh.Target{{Service: "site"}}}},
+	})
+	catalog.Services[1].Endpoints[0].Meta = map[string]string{"version": "v1"}
+	other := catalog.Services[1].Endpoints[0]
+	other.Address, other.Meta = netip.MustParseAddrPort("10.0.0.6:5432"), nil
+	catalog.Services[1].Endpoints = append(catalog.Services[1].Endpoints, other)
+	s := Build(Input{Catalog: catalog})
+	db, _ := s.Named("db")
+	p := db.Ports[0]
+	for _, step := range []struct {
+		change func()
+		want   string
+	}{
+		{func() {}, "10.0.0.4:5432"},
+		{func() { p.Group.Endpoints()[0].MarkDown(time.Now(), "test") }, "10.0.0.5:80"},
+		{func() { p.Group.Endpoints()[0].MarkUp(time.Now(), "test") }, "10.0.0.4:5432"},
+	} {
+		step.change()
+		if got := p.Backends(); len(got) != 1 || got[0].String() != step.want {
+			t.Errorf("the backends are %v, want %s", got, step.want)
+		}
+		if got := p.Routes.DecideConnection(0).Group.Endpoints()[0].Address.String(); got != step.want {
+			t.Errorf("a connection goes to %s, want %s", got, step.want)
+		}
 	}
 }
 

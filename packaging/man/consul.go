@@ -51,7 +51,7 @@ var consulSpellings = []spelling{
 	{"router.route.destination.subset", "Routes.Destination.ServiceSubset"},
 	{"router.route.destination.retry.attempts", "Routes.Destination.NumRetries"},
 	{"router.route.destination.retry.on", "RetryOn, RetryOnConnectFailure and RetryOnStatusCodes of a Destination"},
-	{"splitter", "service-splitter"},
+	{"splitter", "service-splitter; there not of tcp services"},
 	{"splitter.split", "Splits"},
 	{"splitter.split.subset", "Splits.ServiceSubset"},
 	{"resolver", "service-resolver"},

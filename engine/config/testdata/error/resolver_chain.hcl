@@ -24,12 +24,6 @@ service "c" {
     host = "app-1"
   }
 }
-service "db" {
-  port = 5432
-  endpoint {
-    address = "10.9.0.1"
-  }
-}
 resolver "a" {
   default_subset  = "v9" # ERROR: Unknown subset
   connect_timeout = "5ms" # ERROR: Invalid connect_timeout
@@ -60,13 +54,5 @@ resolver "b" {
 resolver "c" {
   redirect { # ERROR: Redirects in a circle
     service = "b"
-  }
-}
-resolver "db" { # ERROR: Resolver of a tcp service
-  subset "x" {}
-  failover "x" {
-    target {
-      service = "a"
-    }
   }
 }

@@ -27,7 +27,7 @@ router "biling" { # ERROR: Unknown service
     destination {}
   }
 }
-router "nightly" {} # ERROR: Router of a tcp service; Router without a route
+router "nightly" {} # ERROR: Router of a service without a port; Router without a route
 router "billing" {
   route { # ERROR: Route needs one destination, redirect or respond
     match {

@@ -46,11 +46,6 @@ splitter "b" {
     service = "a"
   }
 }
-splitter "db" { # ERROR: Splitter of a tcp service
-  split {
-    weight = 100
-  }
-}
 splitter "aa" { # ERROR: Unknown service
   split {
     weight  = 100

@@ -28,6 +28,9 @@ service "billing" {
 service "reports" {
   port     = 80
   protocol = "http"
+  listener "raw" { # for what the splitter of billing sends on from its own
+    port = 82
+  }
   endpoint {
     address = "10.9.0.6"
   }

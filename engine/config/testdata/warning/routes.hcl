@@ -67,6 +67,14 @@ router "b" {
     }
   }
 }
+service "db" {
+  port = 5432
+}
+splitter "db" {
+  split { # WARNING: Destination without an endpoint
+    weight = 100
+  }
+}
 resolver "a" {
   subset "v2" { # WARNING: Subset without an endpoint
     filter = "Service.Meta.version == v2"
