@@ -83,6 +83,9 @@ func writeRoutes(w io.Writer, s control.ServiceRoutes, width int) {
 		ports = append(ports, text)
 	}
 	writeHanging(w, s.Service+": ", at(strings.Join(ports, ", "), s.At), width)
+	if s.Hardening != "" {
+		writeHanging(w, "  ", fmt.Sprintf("hardening %s: heads from strangers are cleaned and checked, and who is slow or idle is cut off", s.Hardening), width)
+	}
 	number := len(strconv.Itoa(len(s.Routes)))
 	isRead := slices.ContainsFunc(s.Ports, func(p control.RoutedPort) bool { return p.Protocol != mesh.TCP })
 	for i, r := range s.Routes {

@@ -56,6 +56,8 @@ type serviceBlock struct {
 
 	RateLimits []*rateLimitBlock `hcl:"rate_limit,block"`
 
+	HTTP *httpBlock `hcl:"http,block"`
+
 	// Listeners are further ports of the same identity, on the same endpoints.
 	Listeners []*listenerBlock `hcl:"listener,block"`
 
@@ -129,6 +131,7 @@ func (b *builder) service(s *serviceBlock) mesh.Service {
 	built.Hostnames = b.hostnames(s)
 	built.Check = b.check(s)
 	b.limits(s, &built)
+	b.http(s, &built)
 	for _, e := range s.Endpoints {
 		if endpoint, ok := b.endpoint(e, s, built.Listeners); ok {
 			built.Endpoints = append(built.Endpoints, endpoint)

@@ -27,7 +27,6 @@ var unbuilt = map[string]string{
 	`service.listener.mtls`:               "Remove it: connections between hosts are not encrypted by meshd yet, so use a network that you trust.",
 	`service.mtls`:                        "Remove it: connections between hosts are not encrypted by meshd yet, so use a network that you trust.",
 	`service.expose`:                      "Remove the block: no service is closed to a local checker.",
-	`service.http`:                        "Remove the block: the bytes of HTTP pass unchanged.",
 	`service.workload.container`:          "Match by unit, cgroup or user.",
 	`resolver.outlier_detection.max_ejection_time_jitter`:                    "Remove it: an ejection lasts as long as it says.",
 	`resolver.outlier_detection.enforcing_local_origin_success_rate`:         "Remove it: connections that fail eject by consecutive_local_origin_failure.",

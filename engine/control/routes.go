@@ -18,8 +18,10 @@ type ServiceRoutes struct {
 	Service string       `json:"service"`
 	At      string       `json:"at"`
 	Ports   []RoutedPort `json:"ports"`
-	Routes  []Route      `json:"routes"`  // in the order in which they are asked; the last one is that of connections whose requests are not read
-	Targets []Target     `json:"targets"` // whom they lead to, and after each who stands in for it
+	// Hardening is "edge" when the clients may be strangers; else it is empty.
+	Hardening string   `json:"hardening,omitempty"`
+	Routes    []Route  `json:"routes"`  // in the order in which they are asked; the last one is that of connections whose requests are not read
+	Targets   []Target `json:"targets"` // whom they lead to, and after each who stands in for it
 }
 
 // RoutedPort is a port of a service.

@@ -92,6 +92,13 @@ func badRequest(err error) control.Outcome {
 	}
 }
 
+// hardened is the outcome of a request that must not come from a stranger.
+func hardened(err error) control.Outcome {
+	x := badRequest(err)
+	x.Reason, x.Text = string(mesh.ReasonHardening), fmt.Sprintf("meshd answers it with %d, as the service is hardened (edge), and nothing of it goes on: %v", x.Status, err)
+	return x
+}
+
 func statusOf(err error) int {
 	if e, ok := errors.AsType[http1.Error](err); ok {
 		return e.Status()
@@ -115,9 +122,16 @@ func (v View) request(x *control.Explanation, caller caller, to destination, q c
 		}
 		return nil
 	}
+	edge := to.port.Service.Edge
+	if edge {
+		if err := h.CheckStranger(h.data); err != nil {
+			x.Outcome = hardened(err)
+			return nil
+		}
+	}
 	r := route.Request{
 		Method: h.Method(h.data), Host: h.Authority(h.data), Path: h.Path(h.data), Query: h.Query(h.data),
-		Header: &http1.Fields{Data: h.data, Head: &h.Head},
+		Header: &http1.Fields{Data: h.data, Head: &h.Head, FromStranger: edge},
 	}
 	table := to.port.Routes
 	if table.GovernsPaths() {
@@ -137,6 +151,12 @@ func (v View) request(x *control.Explanation, caller caller, to destination, q c
 	if len(e.Shares) == 0 {
 		x.Outcome = answerOf(taken, &r)
 		return nil
+	}
+	if edge {
+		if err := h.CheckEdits(h.data, &taken.Request); err != nil {
+			x.Outcome = hardened(err)
+			return nil
+		}
 	}
 	x.Request.Travels = string(taken.AppendPath(nil, r.Path)) + prefixed("?", string(r.Query))
 	possible := v.possible(x, &e, q.Draw, func(t *route.Target) route.Hash { return t.Hash(&r, caller.source.Name, 0) })

@@ -43,6 +43,9 @@ func (v View) routesOf(s *snapshot.Service) control.ServiceRoutes {
 			shown = p
 		}
 	}
+	if s.Edge {
+		row.Hardening = "edge"
+	}
 	var targets []*route.Target
 	for i, r := range shown.Routes.Routes() {
 		row.Routes = append(row.Routes, v.route(shown, i, r))

@@ -17,6 +17,8 @@ type Edits struct {
 	Close     bool // say that the connection ends after the message
 	KeepAlive bool // or that it stays, where HTTP/1.0 is spoken
 	Upgrade   bool // pass on what is said of an upgrade
+
+	FromStranger bool // leave out first what only proxies have to say
 }
 
 // AppendRequest appends the head of a request to dst, to be sent to a server. All fields stand as they came and in their
@@ -41,7 +43,7 @@ func AppendResponse(dst, buf []byte, h *Head, e *Edits) []byte {
 // appendFields appends what stands in buf from there on.
 func (h *Head) appendFields(dst, buf []byte, from int, e *Edits) []byte {
 	said := false // Connection is written
-	if h.ofConnection || h.wrongs || len(e.Remove)+len(e.Set) > 0 {
+	if h.ofConnection || h.wrongs || e.FromStranger || len(e.Remove)+len(e.Set) > 0 {
 		for i := range h.fields {
 			f := &h.fields[i]
 			if h.travels(buf, f, e) {
@@ -90,6 +92,9 @@ func (h *Head) travels(buf []byte, f *field, e *Edits) bool {
 		return true
 	}
 	name := f.name.of(buf)
+	if e.FromStranger && OfProxies(name) {
+		return false
+	}
 	for _, remove := range e.Remove {
 		if same(name, remove) {
 			return false
@@ -100,11 +105,11 @@ func (h *Head) travels(buf []byte, f *field, e *Edits) bool {
 			return false
 		}
 	}
-	return f.id != Other || !h.namesOthers || !h.named(buf, name)
+	return f.id != Other || !h.namesOthers || !named(h, buf, name)
 }
 
 // named says whether Connection names a field.
-func (h *Head) named(buf, name []byte) bool {
+func named[T []byte | string](h *Head, buf []byte, name T) bool {
 	for i := range h.fields {
 		if f := &h.fields[i]; f.id == Connection && lists(f.value.of(buf), name) {
 			return true

@@ -14,6 +14,9 @@ type Body struct {
 
 	name    [longestName]byte // the name of a trailer, as far as it could be a name that matters
 	nameLen int
+
+	stranger   bool // who sends it may be anybody
+	underscore bool // in the name of the trailer
 }
 
 // Begin begins a body.

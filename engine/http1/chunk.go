@@ -159,10 +159,12 @@ func (b *Body) trailer(c byte) Error {
 		b.state = chunkDone
 
 	case s == trailerStart && token:
-		b.state, b.nameLen = trailerName, 0
+		b.state, b.nameLen, b.underscore = trailerName, 0, false
 		b.spell(c)
 	case s == trailerName && token:
 		b.spell(c)
+	case s == trailerName && c == ':' && b.stranger && !b.mayFollow():
+		return ErrReserved
 	case s == trailerName && c == ':' && b.mayTrail():
 		b.state = trailerValue
 
@@ -183,6 +185,7 @@ func (b *Body) spell(c byte) {
 		b.name[b.nameLen] = c
 	}
 	b.nameLen++
+	b.underscore = b.underscore || c == '_'
 }
 
 // mayTrail says whether a field of that name means what it says behind a body: not when it frames, routes or authorizes

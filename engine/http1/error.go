@@ -1,5 +1,7 @@
 package http1
 
+import "errors"
+
 // Error is why a message is refused. The list is closed.
 type Error uint8
 
@@ -20,6 +22,8 @@ const (
 	ErrChunk
 	ErrTrailer
 	ErrPath
+	ErrUnderscore // in the name of a field from a stranger
+	ErrReserved   // a field from a stranger that only proxies have to say, where it cannot be left out
 )
 
 var errorTexts = [...]string{
@@ -38,10 +42,21 @@ var errorTexts = [...]string{
 	ErrChunk:            "bad-chunk",
 	ErrTrailer:          "bad-trailer",
 	ErrPath:             "bad-path",
+	ErrUnderscore:       "underscore-in-name",
+	ErrReserved:         "reserved-field",
 }
 
 // Error is one word.
 func (e Error) Error() string { return errorTexts[e] }
+
+// OfStranger says whether an error is, or may be, one of those that only a stranger's request has.
+func OfStranger(err error) bool {
+	switch e, _ := errors.AsType[Error](err); e {
+	case ErrTooLarge, ErrTooMany, ErrUnderscore, ErrReserved:
+		return true
+	}
+	return false
+}
 
 // Status is what a client is told whose request is refused. One whose server is refused is told 502.
 func (e Error) Status() int {

@@ -173,10 +173,15 @@ func (h *Head) Value(buf []byte, name Name) ([]byte, bool) {
 type Fields struct {
 	Data []byte // that the head was read from
 	Head *Head
+
+	FromStranger bool // what only proxies have to say is not there
 }
 
 // Field returns the value of the field that is the i-th of its name, counted from 0, in whatever case.
 func (f *Fields) Field(name string, i int) (value []byte, ok bool) {
+	if f.FromStranger && OfProxies(name) {
+		return nil, false
+	}
 	at := -1
 	for ; i >= 0; i-- {
 		if at = f.Head.Find(f.Data, name, at+1); at < 0 {

@@ -19,6 +19,9 @@ const (
 	ReasonRefused       Reason = "refused-stream" // the endpoint says that it did nothing for the request
 	ReasonTimeout       Reason = "timeout"        // a request has taken longer than its route lets it
 	ReasonRateLimited   Reason = "rate-limited"   // more requests came than the rate limit of the service lets pass
+	ReasonHardening     Reason = "hardening"      // what the application sent is HTTP, and must not come from strangers, for whom the service is hardened
+	ReasonTooSlow       Reason = "too-slow"       // the application sends or takes less in a time than a hardened service lets it
+	ReasonIdle          Reason = "idle"           // the application sends no request for longer than a hardened service lets it
 	ReasonFault         Reason = "fault"          // the route has it fail on purpose
 	ReasonInternal      Reason = "internal"       // a fault of meshd; the log has it
 )
@@ -28,6 +31,6 @@ func Reasons() []Reason {
 	return []Reason{
 		ReasonDone, ReasonClientReset, ReasonEndpointReset, ReasonNoEndpoint, ReasonConnectFailed,
 		ReasonFlowUnknown, ReasonOverload, ReasonNotInMesh, ReasonShutdown, ReasonBadRequest, ReasonBadAnswer,
-		ReasonRefused, ReasonTimeout, ReasonRateLimited, ReasonFault, ReasonInternal,
+		ReasonRefused, ReasonTimeout, ReasonRateLimited, ReasonHardening, ReasonTooSlow, ReasonIdle, ReasonFault, ReasonInternal,
 	}
 }

@@ -34,6 +34,7 @@ type Service struct {
 	MaxPending     int               // requests from one host that are not sent yet, or not again; 0: no limit
 	MaxRequests    int               // requests from one host that are under way, with those that are pending; 0: no limit
 	Rates          []RateLimit       // of requests from one host
+	Edge           bool              // clients of HTTP may be strangers: they are believed less, and may take less time
 	Check          *Check            // nil: endpoints are not checked
 	Workloads      []Workload
 	Endpoints      []Endpoint

@@ -26,6 +26,9 @@ func (x *exchange) bounds() bounds {
 // admit says whether the service may have one more request, and answers one that is too many.
 func (x *exchange) admit() bool {
 	b := x.bounds()
+	if !x.admitClient() {
+		return false
+	}
 	switch {
 	case !b.limiter.Allow(x.conn.source, x.conn.loop.now):
 		x.decline(http1.Answer{Status: 429, Body: string(mesh.ReasonRateLimited) + "\n"}, mesh.ReasonRateLimited)
@@ -68,6 +71,9 @@ func (x *exchange) over() {
 	if x.counts.requests != nil {
 		x.counts.requests.EndRequest()
 	}
+	if c := x.counts.client; c != nil {
+		c.end()
+	}
 	if b := x.counts.budget; b != nil {
 		x.endRetry()
 		b.End()
@@ -86,4 +92,5 @@ func (x *exchange) decline(a http1.Answer, why mesh.Reason) {
 	x.say(a)
 	x.code, x.reason = a.Status, why
 	x.stage, x.answering, x.downloaded = forAnswer, true, true
+	x.goOnWatching()
 }

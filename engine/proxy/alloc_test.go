@@ -37,6 +37,14 @@ func TestToldRequestDoesNotAllocate(t *testing.T) {
 	})
 }
 
+// TestHardenedRequestDoesNotAllocate has the clients be strangers.
+func TestHardenedRequestDoesNotAllocate(t *testing.T) {
+	wantNoAllocations(t, func(r *rig) {
+		r.serve(func(c *mesh.Catalog) { c.Services[0].Edge = true }, r.snapshots.Load().Services()[0].Endpoints[0].Address)
+		r.UseRequestIDs(true)
+	})
+}
+
 func wantNoAllocations(t *testing.T, change func(*rig)) {
 	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 	r := httpRig(t, endpoint(t, func(c *net.TCPConn) {

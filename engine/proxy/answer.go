@@ -65,6 +65,10 @@ func (x *exchange) hear(data []byte) {
 			return
 		}
 		u.store(nil)
+		if x.hints(l.head.Status()) {
+			x.badAnswer(errHints)
+			return
+		}
 		if x.dismiss(data, n) {
 			return
 		}
@@ -193,6 +197,7 @@ func (x *exchange) finish() {
 	switch {
 	case x.keepsAlive:
 		x.stage, x.task = forHead, task{}
+		x.expect()
 		x.rest()
 	case x.uploaded && len(x.input) == 0 && !c.client.readable:
 		c.end(why, nil)

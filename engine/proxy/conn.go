@@ -114,6 +114,11 @@ func (c *conn) begin(at netip.AddrPort) {
 	}
 	if c.port.Protocol == mesh.HTTP {
 		c.http = &exchange{conn: c}
+		if !c.http.face(c.port) {
+			c.end(mesh.ReasonOverload, nil)
+			return
+		}
+		c.http.expect()
 		c.stage.Store(open)
 		return
 	}

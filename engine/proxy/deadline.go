@@ -96,13 +96,14 @@ type until struct {
 	connect time.Time // the endpoint has accepted
 	try     time.Time // the head of the answer is there
 	all     time.Time // all of the answer has been passed on
+	look    time.Time // a client that may be a stranger has been quick enough
 	idle    time.Duration
 	moved   time.Time // when a byte of the request or the answer was passed on last; for idle
 }
 
 // next returns the first of them.
 func (u *until) next() time.Time {
-	at := earlier(earlier(u.wake, u.connect), earlier(u.try, u.all))
+	at := earlier(earlier(earlier(u.wake, u.connect), earlier(u.try, u.all)), u.look)
 	if u.idle > 0 && u.wake.IsZero() {
 		at = earlier(at, u.moved.Add(u.idle))
 	}
@@ -141,6 +142,8 @@ func (x *exchange) overdue() {
 			x.endpoint.Status(504, now)
 		}
 		x.failTry(504, mesh.ReasonTimeout)
+	case isOver(u.look):
+		x.look()
 	case isOver(u.connect):
 		x.notConnected(errConnectTimeout)
 	default:

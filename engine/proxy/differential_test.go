@@ -160,21 +160,27 @@ func TestDifferential(t *testing.T) {
 	t.Run("net/http", func(t *testing.T) {
 		t.Parallel()
 		server := newLedger(t)
-		differ(t, server, server.at, nil)
+		differ(t, httpRig(t, server.at), hostileRequests(), server, server.at, nil)
 	})
 	for name := range reverseProxies {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newLedger(t)
 			at, lines := startReverseProxy(t, name, server.at)
-			differ(t, server, at, lines)
+			differ(t, httpRig(t, at), hostileRequests(), server, at, lines)
 		})
 	}
 }
 
-func differ(t *testing.T, server *ledger, at netip.AddrPort, lines *logLines) {
-	r := httpRig(t, at)
-	cases := hostileRequests()
+// TestDifferentialOfStrangers has the clients in front of a service that is hardened: all that is refused elsewhere is, and more.
+func TestDifferentialOfStrangers(t *testing.T) {
+	t.Parallel()
+	server := newLedger(t)
+	cases := slices.DeleteFunc(hostileRequests(), func(h hostile) bool { return h.kind == tricky })
+	differ(t, edgeRig(t, server.at), append(cases, strangers()...), server, server.at, nil)
+}
+
+func differ(t *testing.T, r *rig, cases []hostile, server *ledger, at netip.AddrPort, lines *logLines) {
 	if len(cases) < 300 {
 		t.Errorf("there are %d hostile requests", len(cases))
 	}

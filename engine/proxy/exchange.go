@@ -32,7 +32,8 @@ type exchange struct {
 	port     *snapshot.Port     // that the client has dialled, in it
 	only     *balance.Endpoint  // if that was dialled by its own address
 
-	note *note // of the request; nil: nobody is told of it
+	note *note  // of the request; nil: nobody is told of it
+	edge *guard // the client may be a stranger; nil: it is none
 	task
 }
 
@@ -85,6 +86,7 @@ type task struct {
 type counts struct {
 	requests *balance.Load // under way; nil: it counts as none there
 	pending  *balance.Load
+	client   *client // as one of the identity that sends it
 	budget   *route.Budget
 	again    bool // in the budget, as one that was sent again
 }
@@ -169,8 +171,14 @@ func (x *exchange) readHead() bool {
 
 // hurry bounds how long the client may take to the end of a head of which something has come.
 func (x *exchange) hurry() {
-	if c := x.conn; c.waiting.in == nil {
-		c.loop.slow.add(c, c.loop.now)
+	c, l := x.conn, x.conn.loop
+	list := &l.slow
+	if x.edge != nil {
+		list = &l.edge.slow
+	}
+	if c.waiting.in == nil || c.waiting.in == &l.edge.idle {
+		c.leave()
+		list.add(c, l.now)
 	}
 }
 
@@ -194,6 +202,10 @@ func (x *exchange) take(data []byte) bool {
 		h = x.partial
 	}
 	n, err := http1.ParseRequest(data, h)
+	if n == 0 && err == nil && x.edge != nil && len(data) > http1.MaxStrangerHead {
+		h.Reset()
+		err = http1.ErrTooLarge
+	}
 	if n == 0 && err == nil {
 		if x.partial == nil { // it is to go on where it was, and the loop's serves others meanwhile
 			x.partial = new(http1.Head)
@@ -213,13 +225,18 @@ func (x *exchange) take(data []byte) bool {
 
 // refuse answers a request that is none, of which nothing goes on.
 func (x *exchange) refuse(err error) {
+	why := mesh.ReasonBadRequest
+	if x.edge != nil && http1.OfStranger(err) {
+		why = mesh.ReasonHardening
+	}
+	x.conn.out.log.Debug("request refused", "id", x.conn.id, "reason", string(why), "error", err)
 	x.store(nil)
 	x.task = task{begun: x.conn.loop.now, method: x.method} // none of it is uploaded: who knows where it ends
 	code := 400
 	if e, ok := errors.AsType[http1.Error](err); ok {
 		code = e.Status()
 	}
-	x.respond(code, mesh.ReasonBadRequest)
+	x.respond(code, why)
 }
 
 // begin works on a request whose head, h, is the first n bytes of data.
@@ -227,16 +244,24 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 	l := x.conn.loop
 	x.task = task{begun: l.now, method: h.MethodID(), minor: h.Minor(), upgrades: h.Upgrades()}
 	x.keepsAlive = h.KeepAlive() && x.minor == 1
+	here := x.locate()
 	x.notice(data[:n], h)
 	if x.method == http1.MethodConnect {
 		x.respond(405, mesh.ReasonBadRequest)
 		return
 	}
-	if !x.locate() {
+	if !here {
 		x.respond(503, mesh.ReasonNotInMesh)
 		return
 	}
 	x.request.Begin(h.Framing())
+	if x.edge != nil {
+		if err := h.CheckStranger(data); err != nil {
+			x.refuse(err)
+			return
+		}
+		x.request.FromStranger()
+	}
 	used, done, err := x.request.Feed(data[n:])
 	if err != nil {
 		x.refuse(err)
@@ -246,6 +271,11 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 	x.mayRepeat = done && used == 0 && x.method.Idempotent()
 	x.held = x.mayRepeat
 	edits, err := x.route(data[:n], h)
+	if x.edge != nil && err == nil {
+		x.watch(h, used)
+		edits.FromStranger = true
+		err = h.CheckEdits(data, &edits)
+	}
 	if err != nil {
 		x.refuse(err)
 		return
@@ -286,6 +316,7 @@ func (x *exchange) upload() bool {
 		if n <= 0 {
 			return x.clientEnds(err)
 		}
+		x.came(n)
 		x.uploaded = x.request.Done()
 		return true
 	}
@@ -294,6 +325,7 @@ func (x *exchange) upload() bool {
 	if n <= 0 {
 		return x.clientEnds(err)
 	}
+	x.came(n)
 	used, done, err := x.request.Feed(buf[:n])
 	if err != nil {
 		x.badBody(err)
@@ -348,6 +380,7 @@ func (x *exchange) close(reason mesh.Reason) {
 	x.cutOff(reason)
 	x.leaveServer(how)
 	x.over()
+	x.letDown()
 	x.store(nil)
 	x.empty(&x.toClient)
 	x.empty(&x.toServer)

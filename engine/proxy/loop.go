@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshd/meshd/engine/accesslog"
 	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/snapshot"
 	"github.com/meshd/meshd/engine/trace"
 )
@@ -44,6 +45,7 @@ type loop struct {
 	deadlines deadlines
 	parting   timeouts
 	slow      timeouts // clients that have begun a request
+	edge      edgeTimeouts
 	nextTend  time.Time
 	yielded   time.Time
 
@@ -91,7 +93,7 @@ const (
 
 func newLoop(out *Outbound) (*loop, error) {
 	l := &loop{out: out, scratch: make([]byte, scratchSize), lines: out.accessLog.Lane(), spans: out.tracer.Lane()}
-	l.parting.after, l.slow.after = lastWords, headTimeout
+	l.parting.after, l.slow.after, l.edge = lastWords, headTimeout, newEdgeTimeouts()
 	var err error
 	if l.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("make event loop: %w", err)
@@ -189,6 +191,7 @@ func (l *loop) patience() int {
 	until := l.deadlines.next()
 	until = earlier(until, l.parting.next())
 	until = earlier(until, l.slow.next())
+	until = earlier(until, l.edge.next())
 	until = earlier(until, l.nextTend)
 	for _, from := range l.listeners {
 		if from != nil {
@@ -276,8 +279,9 @@ func (l *loop) expire() {
 		c.part()
 	}
 	for c := l.slow.expired(l.now); c != nil; c = l.slow.expired(l.now) {
-		c.http.tooSlow()
+		c.http.tooSlow(mesh.ReasonBadRequest)
 	}
+	l.edge.expire(l.now)
 	for _, from := range l.listeners {
 		if from != nil && !from.resume.IsZero() && !l.now.Before(from.resume) {
 			l.resume(from)

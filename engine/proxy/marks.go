@@ -38,7 +38,7 @@ func (x *exchange) mark(data []byte, h *http1.Head, edits *http1.Edits) {
 	if n == nil {
 		return
 	}
-	if id, _ := h.Value(data, http1.XRequestID); len(id) == 0 && len(n.get(noteID)) > 0 && !sets(edits, requestID) {
+	if id, _ := h.Value(data, http1.XRequestID); (len(id) == 0 || x.edge != nil) && len(n.get(noteID)) > 0 && !sets(edits, requestID) {
 		m.add = append(append(m.add[:0], edits.Add...), http1.Field{Name: requestID, Value: n.get(noteID)})
 		edits.Add = m.add
 	}

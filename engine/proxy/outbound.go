@@ -83,6 +83,7 @@ type Outbound struct {
 	held    atomic.Int64 // connections, and accepts that are under way
 	starved atomic.Bool  // a loop waits for one to end
 	shares  shares
+	clients clients
 	drain   *drain.Drainer
 	drains  atomic.Bool // the drain has begun
 	forced  atomic.Bool // it has no patience left

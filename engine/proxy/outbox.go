@@ -82,6 +82,7 @@ func (x *exchange) sentUp(n int) {
 // sentDown counts bytes of the answer that have been passed on.
 func (x *exchange) sentDown(n int) {
 	x.passed()
+	x.took(n)
 	x.received += n
 	x.conn.countReceived(n)
 }

@@ -64,11 +64,11 @@ func (x *exchange) discard() bool {
 }
 
 // tooSlow ends the wait for a head.
-func (x *exchange) tooSlow() {
+func (x *exchange) tooSlow(why mesh.Reason) {
 	defer x.conn.contain()
 	x.store(nil)
 	x.partial, x.task = nil, task{begun: x.conn.loop.now}
-	x.respond(408, mesh.ReasonBadRequest)
+	x.respond(408, why)
 	x.move()
 }
 

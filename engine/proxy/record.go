@@ -175,6 +175,9 @@ func (x *exchange) notice(data []byte, h *http1.Head) {
 	n.put(noteAuthority, h.Authority(data))
 	n.put(notePath, h.PathAndQuery(data))
 	id, _ := h.Value(data, http1.XRequestID)
+	if x.edge != nil { // it is whatever the client likes
+		id = nil
+	}
 	if len(id) == 0 && x.conn.out.requestIDs.Load() {
 		var made [36]byte
 		id = appendID(made[:0])

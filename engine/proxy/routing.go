@@ -27,6 +27,7 @@ func (x *exchange) locate() bool {
 	x.conn.loop.see(now)
 	port, only, ok := now.At(x.conn.flow.Destination)
 	x.snapshot, x.port, x.only = now, port, only
+	x.face(port)
 	return ok && port.Protocol == mesh.HTTP
 }
 
@@ -40,7 +41,7 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 	if x.only != nil {
 		return edits, nil
 	}
-	r.fields = http1.Fields{Data: data, Head: h}
+	r.fields = http1.Fields{Data: data, Head: h, FromStranger: x.edge != nil}
 	r.request = route.Request{
 		Method: h.Method(data), Host: h.Authority(data), Path: h.Path(data), Query: h.Query(data), Header: &r.fields,
 	}

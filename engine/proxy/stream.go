@@ -151,6 +151,9 @@ func (d *direction) write(buf []byte) int {
 func (d *direction) passed(n int) {
 	if d.conn.http != nil {
 		d.conn.http.passed()
+		if d == &d.conn.download {
+			d.conn.http.took(n)
+		}
 	}
 	if d == &d.conn.upload {
 		d.conn.countSent(n)

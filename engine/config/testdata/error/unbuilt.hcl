@@ -40,9 +40,6 @@ service "billing" {
   expose { # ERROR: service.expose is not built yet
     paths = ["/metrics"]
   }
-  http { # ERROR: service.http is not built yet
-    hardening = "edge"
-  }
 }
 service "two" {
   port     = 80

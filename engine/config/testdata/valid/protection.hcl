@@ -17,6 +17,9 @@ service "billing" {
   rate_limit {
     requests_per_second = 1000
   }
+  http {
+    hardening = "edge"
+  }
   endpoint {
     host = "app-1"
     port = 8080
@@ -25,6 +28,9 @@ service "billing" {
 service "shadow" {
   port     = 80
   protocol = "http"
+  http {
+    hardening = "none"
+  }
   endpoint {
     host = "app-1"
     port = 8081
