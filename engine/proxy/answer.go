@@ -159,6 +159,8 @@ func (x *exchange) serverEnds(err error) {
 	switch {
 	case x.answering && err == nil && x.up.broken == nil && x.endless:
 		x.downloaded, x.reusable = true, false
+	case x.up.hungUp: // it has taken that for the end of the client
+		x.conn.end(mesh.ReasonClientReset, errors.Join(err, io.ErrUnexpectedEOF))
 	case x.answering:
 		x.conn.end(mesh.ReasonEndpointReset, errors.Join(err, io.ErrUnexpectedEOF))
 	case x.isUntouched(err):

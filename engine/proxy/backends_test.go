@@ -89,6 +89,7 @@ http {
       proxy_pass http://behind;
       proxy_http_version 1.1;
       proxy_set_header Connection "";
+      proxy_ignore_client_abort on; # a client that has ended its side has not gone away
     }
   }
 }

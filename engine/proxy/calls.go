@@ -92,6 +92,13 @@ func hasInput(fd int) bool {
 	return errno != unix.EAGAIN
 }
 
+// hasEnded says whether the stream from the peer is over, and all of it has been read.
+func hasEnded(fd int) bool {
+	var b byte
+	n, _, errno := syscall.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), uintptr(unsafe.Pointer(&b)), 1, unix.MSG_PEEK|unix.MSG_DONTWAIT, 0, 0)
+	return errno == 0 && n == 0
+}
+
 // shutdown ends the stream to the peer.
 func shutdown(fd int) error {
 	_, _, errno := syscall.RawSyscall(unix.SYS_SHUTDOWN, uintptr(fd), unix.SHUT_WR, 0)

@@ -127,6 +127,7 @@ func (r *rig) talk(h hostile) conversation {
 	}
 	// Who is refused may be told so, and shut out, before all is sent.
 	if _, err := io.WriteString(client, rest); err == nil {
+		r.eventually("all that can be answered is", r.rests) // before, the end would reach the server, which could not get another request
 		_ = client.CloseWrite()
 	}
 	var methods []string
@@ -136,6 +137,18 @@ func (r *rig) talk(h hostile) conversation {
 	c := readAll(client, methods)
 	r.logged("connection closed")
 	return c
+}
+
+// rests says whether nobody waits for the answer to a request of which all is there.
+func (r *rig) rests() (rests bool) {
+	rests = true
+	r.inLoops(func(l *loop) {
+		for _, c := range l.conns() {
+			x := c.http
+			rests = rests && x != nil && !hasInput(c.client.fd) && (x.stage == forHead || x.stage == forEnd || !x.uploaded)
+		}
+	})
+	return rests
 }
 
 // clean wants a request on a new connection to get its own answer, and returns the request.

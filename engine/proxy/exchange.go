@@ -308,7 +308,11 @@ func (x *exchange) upload() bool {
 	if !x.held {
 		x.empty(&x.toServer)
 	}
-	if x.uploaded || !c.client.readable || !u.writable {
+	if x.uploaded {
+		x.hangUp()
+		return false
+	}
+	if !c.client.readable || !u.writable {
 		return false
 	}
 	if !x.held && x.mirror == nil && takePipe(&c.upload, &c.client, &u.side, &x.request) {

@@ -63,6 +63,20 @@ func (x *exchange) discard() bool {
 	return true
 }
 
+// hangUp tells the endpoint that the client has ended its side of the connection while it waits for the answer. Most clients are
+// gone then, and most servers take it for that; those that answer all the same are heard. What a client has sent for its next
+// requests comes before such an end.
+func (x *exchange) hangUp() {
+	c, u := x.conn, x.up
+	if !c.client.closing || u.hungUp || c.client.fd < 0 || len(x.input) > 0 || !hasEnded(c.client.fd) {
+		return
+	}
+	u.hungUp = true
+	if err := u.shutdown(); err != nil {
+		c.broke(&u.side, err)
+	}
+}
+
 // tooSlow ends the wait for a head.
 func (x *exchange) tooSlow(why mesh.Reason) {
 	defer x.conn.contain()

@@ -29,6 +29,7 @@ type upstream struct {
 	input  []byte    // a part of the head of an answer
 	reused bool      // it has carried a request before
 	kept   bool      // it has keepalive
+	hungUp bool      // it has been told that no request follows
 	since  time.Time // when it became idle
 }
 
@@ -89,7 +90,7 @@ func (u *upstream) isUsable() bool {
 
 // isQuiet says whether the connection is as a new one after an answer: nothing more has come, and nothing has broken.
 func (u *upstream) isQuiet() bool {
-	return u.input == nil && !u.closing && u.broken == nil
+	return u.input == nil && !u.closing && !u.hungUp && u.broken == nil
 }
 
 // store keeps a part of the head of an answer.
