@@ -9,8 +9,8 @@ BIN := $(if $(filter-out $(shell go env GOHOSTARCH 2>/dev/null),$(GOARCH)),bin/l
 
 # The race detector needs a C compiler; the others are the programs that the examples and the tests run.
 PACKAGES := ca-certificates curl dnsutils gcc git haproxy iperf3 libc-ares-dev libc6-dev libmemcached-tools \
-	memcached musl-tools nghttp2-client nginx nodejs openssh-server postgresql python3 python3-aiosmtpd redis-server redis-tools \
-	rsync strace systemd util-linux wrk dbus-daemon
+	memcached musl-tools nghttp2-client nginx node-undici node-ws nodejs openssh-server postgresql python3 python3-aiohttp \
+	python3-aiosmtpd python3-websockets redis-server redis-tools rsync strace systemd util-linux wrk dbus-daemon
 # What reads the packages of `make packages` back, and the shells that completions are for.
 PACKAGES += bash-completion fish lintian man-db rpm zsh
 BOOT_PACKAGES := debootstrap systemd-container
@@ -21,7 +21,7 @@ GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o packaging/man/meshd.8 packaging/
 WITHOUT_RACE = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' .)))
 GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 9m
 
-.PHONY: help deps deps-gen build packages demo lab test soak bench test-boot test-kernels gen gen-check lint clean
+.PHONY: help deps deps-gen build tools packages demo lab test soak bench test-boot test-kernels gen gen-check lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,9 @@ build: ## build bin/meshd, bin/meshctl and bin/meshlab; GOARCH=arm64: into bin/l
 	CGO_ENABLED=0 GOOS=linux go build -trimpath -ldflags '-s -w' -o $(BIN)/ ./cmd/... ./examples/...
 	@ln -sfn meshd $(BIN)/meshctl
 
+tools: deps ## build what the tests run and Debian does not have, programs of others in Go, in bin/tools
+	CGO_ENABLED=0 go build -modfile=examples/tools.mod -trimpath -ldflags '-s -w' -o $(BIN)/tools/ tool
+
 VERSION = $(shell sed -n 's/^var version = "\(.*\)"/\1/p' cmd/daemon/version.go)
 packages: deps ## build deb and rpm for amd64 and arm64, with checksums, in build/packages; VERSION=1.2.3: of that version
 	@rm -rf build/packages
@@ -52,7 +55,7 @@ lab: deps build ## bring two hosts up on this machine, as root, to play with
 	@bin/meshlab up examples/01-two-hosts
 	@echo 'meshlab is in $(CURDIR)/bin; examples/01-two-hosts/README.md has commands to try'
 
-test: deps build ## run all tests, as root; a skipped test fails. The whole log is build/test.log
+test: deps build tools ## run all tests, as root; a skipped test fails. The whole log is build/test.log
 	@test "$$(id -u)" = 0 || { echo 'make test: the tests make network namespaces and load kernel programs; run: sudo env "PATH=$$PATH" make test' >&2; exit 1; }
 	@mkdir -p build
 	CGO_ENABLED=0 GOARCH=arm64 go build -o /dev/null ./cmd/meshd
