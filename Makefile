@@ -64,9 +64,9 @@ test: deps build tools ## run all tests, as root; a skipped test fails. The whol
 	$(if $(WITHOUT_RACE),$(GO_TEST) $(WITHOUT_RACE) 2>&1 | tee -a build/test.log | awk -f .ci/test.awk)
 
 # In make test the same tests have numbers that only show that they work.
-SOAK_TESTS := ^Test(Integrity|IdleConnections|Restarts|ManyConnections|MixedLoad)$$
-SOAK := -bytes 1073741824 -pause 150s -restarts 50 -connections 200000 -mixed 30m
-soak: deps build ## what the tests of endurance do in small, in large, as root, for 45 minutes. SOAK='-mixed 3m': only that longer
+SOAK_TESTS := ^Test(Integrity|IdleConnections|Restarts|ManyConnections|MixedLoad|Ledger)$$
+SOAK := -bytes 1073741824 -pause 150s -restarts 50 -connections 200000 -mixed 30m -kills 100 -requests 200000
+soak: deps build ## what the tests of endurance do in small, in large, as root, for 50 minutes. SOAK='-mixed 3m': only that longer
 	MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -parallel 1 -timeout 2h ./examples -run '$(SOAK_TESTS)' $(SOAK)
 
 bench: deps build ## compare meshd with HAProxy, nginx and no proxy, as root, for some 11 minutes, or BENCH='-workload h1-*'; also in build/bench.json

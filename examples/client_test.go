@@ -28,6 +28,10 @@ func client(args []string) int {
 		err = ask(args[1], args[2], args[3])
 	case "load":
 		err = pressure(args[1], args[2], args[3], args[4:])
+	case "backend":
+		err = serveRequests(args[1])
+	case "requests":
+		err = makeRequests(args[1], args[2], args[3:])
 	case "lookup":
 		err = lookup(args[1], args[2])
 	case "flood":

@@ -95,21 +95,17 @@ func kindOf(err error) string {
 	return text
 }
 
-// running is a load that goes on.
+// running is a load, or another program, that goes on.
 type running struct {
 	cmd  *lab.Cmd
 	stop io.Closer
 	out  *json.Decoder
 }
 
-// load starts a load in the unit web.
-func (h host) load(t *testing.T, address string, workers, connections int, exchanges ...exchange) *running {
+// startClient starts a program of client_test.go that goes on, in the unit web.
+func (h host) startClient(t *testing.T, args ...string) *running {
 	t.Helper()
-	args := []string{self, "client", "load", address, strconv.Itoa(workers), strconv.Itoa(connections)}
-	for _, e := range exchanges {
-		args = append(args, e.String())
-	}
-	cmd := h.Command(t.Context(), "web.service", args...)
+	cmd := h.Command(t.Context(), "web.service", append([]string{self, "client"}, args...)...)
 	cmd.Env = append(cmd.Env, "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
@@ -126,14 +122,29 @@ func (h host) load(t *testing.T, address string, workers, connections int, excha
 	return &running{cmd, stdin, json.NewDecoder(stdout)}
 }
 
-// wait waits for the end of a load that has one.
-func (r *running) wait(t *testing.T) loadReport {
+// report waits for the end of a program that has one, and for its report.
+func (r *running) report(t *testing.T, into any) {
 	t.Helper()
-	var report loadReport
-	errReport := r.out.Decode(&report)
+	errReport := r.out.Decode(into)
 	if err := r.cmd.Wait(); err != nil || errReport != nil {
-		t.Fatalf("the load ended with %v and the report %v", err, errReport)
+		t.Fatalf("%q ended with %v and the report %v", r.cmd.Args, err, errReport)
 	}
+}
+
+// load starts a load in the unit web.
+func (h host) load(t *testing.T, address string, workers, connections int, exchanges ...exchange) *running {
+	t.Helper()
+	args := []string{"load", address, strconv.Itoa(workers), strconv.Itoa(connections)}
+	for _, e := range exchanges {
+		args = append(args, e.String())
+	}
+	return h.startClient(t, args...)
+}
+
+// wait waits for the end of a load that has one.
+func (r *running) wait(t *testing.T) (report loadReport) {
+	t.Helper()
+	r.report(t, &report)
 	return report
 }
 

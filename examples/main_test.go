@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -255,6 +256,22 @@ func (h host) metric(t *testing.T, series string) float64 {
 		t.Fatalf("metric %s: %v", series, err)
 	}
 	return value
+}
+
+// counted returns the sum of all series of a metric that have these parts.
+func (h host) counted(t *testing.T, parts ...string) (sum float64) {
+	t.Helper()
+	for line := range strings.Lines(h.run(t, "", "curl", "-sS", "--fail", "http://127.0.0.1:15020/metrics")) {
+		if slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(line, part) }) {
+			continue
+		}
+		value, err := strconv.ParseFloat(strings.TrimSpace(line[strings.LastIndex(line, " ")+1:]), 64)
+		if err != nil {
+			t.Fatalf("metric %s: %v", line, err)
+		}
+		sum += value
+	}
+	return sum
 }
 
 // event returns how often the kernel programs have counted an event.
