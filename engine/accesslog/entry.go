@@ -84,16 +84,11 @@ var (
 	keyTraceID     = named("trace_id")
 )
 
-// Append appends the line of an entry.
-func (f Format) Append(dst []byte, e *Entry) []byte {
-	l := line{bytes: dst, json: f == JSON}
+// append appends the line of an entry. r is what lines of the format before have left.
+func (f Format) append(dst []byte, e *Entry, r *recent) []byte {
+	l := line{bytes: dst, json: f == JSON, recent: r}
 	l.time(e.Begun)
-	text(&l, &keySource, e.Source)
-	text(&l, &keyUnit, e.Unit)
-	if e.Source != "" {
-		l.number(&keyPID, uint64(e.PID))
-		l.number(&keyUID, uint64(e.UID))
-	}
+	l.caller(e)
 	if e.Client.IsValid() {
 		l.begin(&keyClient)
 		l.bytes = e.Client.AppendTo(l.bytes)
@@ -103,12 +98,7 @@ func (f Format) Append(dst []byte, e *Entry) []byte {
 	text(&l, &keyMethod, e.Method)
 	text(&l, &keyAuthority, e.Authority)
 	text(&l, &keyPath, e.Path)
-	text(&l, &keyDestination, e.Destination)
-	l.target(e)
-	text(&l, &keyRoute, e.Route)
-	if e.Endpoint != nil {
-		l.endpoint(e.Endpoint)
-	}
+	l.callee(e)
 	if e.Attempts > 0 {
 		l.number(&keyAttempts, uint64(e.Attempts))
 	}
@@ -135,8 +125,9 @@ func (f Format) Append(dst []byte, e *Entry) []byte {
 
 // line is a line that is being written.
 type line struct {
-	bytes []byte
-	json  bool
+	bytes  []byte
+	json   bool
+	recent *recent
 }
 
 func (l *line) key(k *key) {
@@ -176,15 +167,6 @@ func text[T []byte | string](l *line, k *key, value T) {
 func (l *line) number(k *key, n uint64) {
 	l.key(k)
 	l.bytes = strconv.AppendUint(l.bytes, n, 10)
-}
-
-// time writes when an entry began, to three places after the point.
-func (l *line) time(at time.Time) {
-	l.begin(&keyTime)
-	l.bytes = at.UTC().AppendFormat(l.bytes, time.RFC3339) // which is much faster than a format of our own
-	ms := at.Nanosecond() / 1e6
-	l.bytes = append(l.bytes[:len(l.bytes)-len("Z")], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
-	l.end()
 }
 
 // milliseconds writes a time to three places after the point.

@@ -42,7 +42,7 @@ func TestLines(t *testing.T) {
 		{JSON, none, `{"time":"1970-01-01T00:00:00.000Z","grpc_status":0,"reason":"flow-unknown","sent":0,"received":0,"duration_ms":0.000}`},
 		{JSON, outside, `{"time":"1970-01-01T00:00:00.000Z","source":"host:app-1","pid":0,"uid":0,"endpoint":"[2001:db8::1]:5432","sent":0,"received":0,"duration_ms":0.000}`},
 	} {
-		if got := string(tc.format.Append(nil, tc.entry)); got != tc.want+"\n" {
+		if got := string(tc.format.append(nil, tc.entry, &recent{})); got != tc.want+"\n" {
 			t.Errorf("format %d: got  %s\nwant %s", tc.format, got, tc.want)
 		}
 	}
@@ -72,7 +72,7 @@ func checkHostile(t *testing.T, value string) {
 	e := sample()
 	e.Method, e.Authority, e.Path, e.RequestID = []byte(value), []byte(value), []byte(value), []byte(value)
 	var got map[string]any
-	asJSON := JSON.Append(nil, e)
+	asJSON := JSON.append(nil, e, &recent{})
 	if err := json.Unmarshal(asJSON, &got); err != nil {
 		t.Fatalf("%q: %v in %s", value, err, asJSON)
 	}
@@ -86,7 +86,7 @@ func checkHostile(t *testing.T, value string) {
 	if len(got) != 20 || got["reason"] != "done" || got["code"] != 200.0 {
 		t.Errorf("%q changed what else is said: %v", value, got)
 	}
-	for _, line := range [][]byte{asJSON, Text.Append(nil, e)} {
+	for _, line := range [][]byte{asJSON, Text.append(nil, e, &recent{})} {
 		if !utf8.Valid(line) {
 			t.Errorf("%q: not UTF-8: %q", value, line)
 		}
@@ -96,7 +96,7 @@ func checkHostile(t *testing.T, value string) {
 			}
 		}
 	}
-	if bare := " reason=done sent=100 received=2000 "; strings.Count(string(Text.Append(nil, e)), bare) != 1 {
+	if bare := " reason=done sent=100 received=2000 "; strings.Count(string(Text.append(nil, e, &recent{})), bare) != 1 {
 		t.Errorf("%q: the line says something twice", value)
 	}
 }
@@ -105,15 +105,16 @@ func TestLineDoesNotAllocate(t *testing.T) {
 	e, buf := sample(), make([]byte, 0, 4096)
 	e.Path = []byte("/ü€😀\x00\xff")
 	for _, format := range []Format{Text, JSON} {
-		if allocs := testing.AllocsPerRun(100, func() { buf = format.Append(buf[:0], e) }); allocs != 0 {
+		r := &recent{}
+		if allocs := testing.AllocsPerRun(100, func() { buf = format.append(buf[:0], e, r) }); allocs != 0 {
 			t.Errorf("format %d: %v allocations a line, want none", format, allocs)
 		}
 	}
 }
 
 func BenchmarkLine(b *testing.B) {
-	e, buf := sample(), make([]byte, 0, 4096)
+	e, r, buf := sample(), &recent{}, make([]byte, 0, 4096)
 	for b.Loop() {
-		buf = JSON.Append(buf[:0], e)
+		buf = JSON.append(buf[:0], e, r)
 	}
 }

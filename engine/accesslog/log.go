@@ -154,8 +154,10 @@ func (l *Log) Lane() *Lane { return &Lane{log: l, lane: l.spool.Lane()} }
 
 // Lane is the way of the lines of one goroutine to the log.
 type Lane struct {
-	log  *Log
-	lane *spool.Lane
+	log    *Log
+	lane   *spool.Lane
+	format Format // of recent
+	recent recent
 }
 
 // On says whether lines are written.
@@ -167,8 +169,11 @@ func (l *Lane) Add(e *Entry) {
 	if format == 0 {
 		return
 	}
+	if format != l.format {
+		l.format, l.recent = format, recent{}
+	}
 	if b := l.lane.Begin(); b != nil {
-		b.Bytes = format.Append(b.Bytes, e)
+		b.Bytes = format.append(b.Bytes, e, &l.recent)
 		b.Records++
 		l.lane.End(b)
 	}

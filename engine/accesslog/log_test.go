@@ -93,7 +93,7 @@ func TestStuckSink(t *testing.T) {
 		l := New()
 		lane := l.Lane()
 		l.Use(NewSink(JSON, released))
-		size := len(JSON.Append(nil, &Entry{GRPC: -1, RequestID: []byte("x")}))
+		size := len(JSON.append(nil, &Entry{GRPC: -1, RequestID: []byte("x")}, &recent{}))
 		const many = 3 * laneSize
 		for range many/size + 1 {
 			lane.say("x")
