@@ -98,12 +98,12 @@ func TestResolverOfConnections(t *testing.T) {
 	expect("with the subset down, who stands in, and where that is redirected", "a")
 	b.MarkUp(time.Now(), "test")
 	expect("with the subset up again", "b")
+	for range 16 { // those of above
+		r.wantEnd(mesh.ReasonDone)
+	}
 	port.Group.Endpoints()[0].MarkDown(time.Now(), "test")
 	b.MarkDown(time.Now(), "test")
 	wantReset(t, r.dial(virtual))
-	for range 16 {
-		r.wantEnd(mesh.ReasonDone)
-	}
 	r.wantEnd(mesh.ReasonNoEndpoint)
 }
 
