@@ -125,7 +125,7 @@ func (r *Route) target(draw uint32) *Target {
 
 // Live returns the target itself when one of its endpoints is up, else the first failover of which one is; else itself.
 func (t *Target) Live() *Target {
-	if t.Group.HasUp() {
+	if len(t.Failover) == 0 || t.Group.HasUp() {
 		return t
 	}
 	for _, f := range t.Failover {
