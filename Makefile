@@ -64,8 +64,8 @@ test: deps build tools ## run all tests, as root; a skipped test fails. The whol
 	$(if $(WITHOUT_RACE),$(GO_TEST) $(WITHOUT_RACE) 2>&1 | tee -a build/test.log | awk -f .ci/test.awk)
 
 # In make test the same tests have numbers that only show that they work.
-SOAK_TESTS := ^Test(Integrity|IdleConnections|Restarts|ManyConnections|MixedLoad|Ledger)$$
-SOAK := -bytes 1073741824 -pause 150s -restarts 50 -connections 200000 -mixed 30m -kills 100 -requests 200000
+SOAK_TESTS := ^Test(Integrity|IdleConnections|Restarts|ManyConnections|MixedLoad|Ledger|Fairness)$$
+SOAK := -bytes 1073741824 -pause 150s -restarts 50 -connections 200000 -mixed 30m -kills 100 -requests 200000 -quiet 5000
 soak: deps build ## what the tests of endurance do in small, in large, as root, for 50 minutes. SOAK='-mixed 3m': only that longer
 	MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -parallel 1 -timeout 2h ./examples -run '$(SOAK_TESTS)' $(SOAK)
 

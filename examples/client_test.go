@@ -32,6 +32,8 @@ func client(args []string) int {
 		err = serveRequests(args[1])
 	case "requests":
 		err = makeRequests(args[1], args[2], args[3:])
+	case "stall":
+		err = stall(args[1], args[2])
 	case "lookup":
 		err = lookup(args[1], args[2])
 	case "flood":

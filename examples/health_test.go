@@ -233,14 +233,7 @@ func (h host) startHAProxy(t *testing.T) haproxy {
 	t.Helper()
 	h.write(t, "/run/haproxy.cfg", fmt.Sprintf(haproxyConfig, h.virtual(t, "hello", 4), h.virtual(t, "hello", 6),
 		h.lab.Host("app-1").Addresses()[0], h.lab.Host("app-2").Addresses()[0]))
-	cmd := h.Command(t.Context(), "web.service", "haproxy", "-db", "-f", "/run/haproxy.cfg")
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
+	h.background(t, "haproxy", "-db", "-f", "/run/haproxy.cfg")
 	if err := h.WaitListening(t.Context(), 9000); err != nil {
 		t.Fatal(err)
 	}

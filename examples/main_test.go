@@ -147,6 +147,19 @@ func (h host) run(t *testing.T, unit string, argv ...string) string {
 	return strings.TrimSpace(output)
 }
 
+// background runs a command in the unit web until the test ends.
+func (h host) background(t *testing.T, argv ...string) {
+	t.Helper()
+	cmd := h.Command(t.Context(), "web.service", argv...)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+}
+
 // page gets pages as the unit web does.
 func (h host) page(t *testing.T, args ...string) (string, int) {
 	t.Helper()
