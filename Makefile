@@ -21,7 +21,7 @@ GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o packaging/man/meshd.8 packaging/
 WITHOUT_RACE = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' .)))
 GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 9m
 
-.PHONY: help deps deps-gen build tools packages demo lab test soak bench test-boot test-kernels gen gen-check lint clean
+.PHONY: help deps deps-gen build tools packages demo lab test soak fuzz bench test-boot test-kernels gen gen-check lint clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,8 +66,14 @@ test: deps build tools ## run all tests, as root; a skipped test fails. The whol
 # In make test the same tests have numbers that only show that they work.
 SOAK_TESTS := ^Test(Integrity|IdleConnections|Restarts|ManyConnections|MixedLoad|Ledger|Fairness)$$
 SOAK := -bytes 1073741824 -pause 150s -restarts 50 -connections 200000 -mixed 30m -kills 100 -requests 200000 -quiet 5000
-soak: deps build ## what the tests of endurance do in small, in large, as root, for 50 minutes. SOAK='-mixed 3m': only that longer
+soak: deps build ## what the tests of endurance do in small, in large, as root, for 50 minutes, then fuzz. SOAK='-mixed 3m': only that longer
 	MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -parallel 1 -timeout 2h ./examples -run '$(SOAK_TESTS)' $(SOAK)
+	@.ci/fuzz $(FUZZTIME)
+
+# How long each target is fuzzed. In make test only what the committed corpora have is tried.
+FUZZTIME := 10m
+fuzz: deps ## look for what the parsers get wrong, 10 minutes for each fuzz target; FUZZTIME=1m: for as long
+	@.ci/fuzz $(FUZZTIME)
 
 bench: deps build ## compare meshd with HAProxy, nginx and no proxy, as root, for some 11 minutes, or BENCH='-workload h1-*'; also in build/bench.json
 	@bin/meshbench -o build/bench.json $(BENCH)

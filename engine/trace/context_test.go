@@ -57,7 +57,14 @@ func TestContexts(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	c := New()
 	f.Add(c.Append(nil))
-	f.Add([]byte("00-"))
+	for _, value := range []string{
+		"00-", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+		"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-00", "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+		"01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+		"cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff",
+	} {
+		f.Add([]byte(value))
+	}
 	f.Fuzz(func(t *testing.T, value []byte) {
 		c, ok := Parse(value)
 		if !ok {
