@@ -11,13 +11,15 @@ import (
 	"github.com/meshd/meshd/engine/mesh"
 )
 
-// Bounds of a ring whose configuration has none.
+// Bounds of a ring whose configuration has none. Of n endpoints to one more, 1/(n+1) of the hashes move, give or take 4 % of that, as each
+// has 512 points. Half of that error would take four times the memory, which are 1.2 MB for 50 endpoints.
 const (
 	defaultMinRing = 1024
 	defaultMaxRing = 1 << 20
 )
 
-// tableSize is the number of entries of Maglev's table: a prime, and the one that the paper and Envoy have.
+// tableSize is the number of entries of Maglev's table: a prime, and the one that the paper and Envoy have. Of 50 endpoints to 51, half a
+// percent of it changes hands between those that stay; in a table ten times as large, of 2.6 MB, an eighth of a percent.
 const tableSize = 65537
 
 // wheel is what a hash leads to: a list of endpoints that is gone through from where the hash is. It is made of all endpoints
