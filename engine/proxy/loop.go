@@ -22,8 +22,9 @@ const (
 	scratchSize = 64 << 10
 	// batch is how many events are taken at once.
 	batch = 256
-	// yieldInterval is how often a loop lets Go's scheduler see that it is well.
-	yieldInterval = 5 * time.Millisecond
+	// yieldInterval is how often a loop lets Go's scheduler see that it is well: before that interrupts who has not for 10 ms,
+	// and no more often than needed, as the loop's thread hands its processor to another one and gets it back for it.
+	yieldInterval = 9 * time.Millisecond
 	// tendInterval is how often a loop looks at all of its connections.
 	tendInterval = 5 * time.Second
 )
