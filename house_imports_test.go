@@ -31,6 +31,7 @@ var importRules = map[string]struct {
 	"engine/config": {[]string{"engine/http1", "engine/mesh", "engine/subset"}, "it turns text into nouns and nothing else"},
 	"engine/subset": {[]string{"engine/mesh"}, "it is part of the language, whose texts engine/config checks"},
 	"engine/http1":  {nil, "it knows bytes of messages, and not who sends them"},
+	"engine/http2":  {[]string{"engine/http1"}, "it knows bytes of connections, and not whose they are"},
 	"discovery":     {[]string{"discovery", "engine/config", "engine/mesh", "engine/http1", "engine/subset"}, "it finds services and does not know who uses them"},
 	"bpf":           {[]string{"bpf", "engine/mesh"}, "it knows the kernel and the nouns, and never a neighbour"},
 	"encrypt":       {[]string{"encrypt", "engine/mesh"}, "it knows keys and devices and the nouns, and never a neighbour"},

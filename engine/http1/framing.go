@@ -29,7 +29,7 @@ func (h *Head) note(f field, value []byte) error {
 		if h.response {
 			return nil
 		}
-		if h.hasHost || !validHost(value) {
+		if h.hasHost || !ValidHost(value) {
 			return ErrHost
 		}
 		h.hasHost, h.host = true, f.value

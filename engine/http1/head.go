@@ -151,6 +151,9 @@ func (h *Head) Minor() int { return int(h.minor) }
 // Expects returns what a request wants before it sends its body.
 func (h *Head) Expects() Expectation { return h.expects }
 
+// AcceptsTrailers says whether TE does.
+func (h *Head) AcceptsTrailers() bool { return h.trailers }
+
 // Len returns how many fields there are.
 func (h *Head) Len() int { return len(h.fields) }
 

@@ -173,14 +173,14 @@ func (h *Head) readTarget(target []byte) error {
 }
 
 func (h *Head) checkAuthority(authority []byte) error {
-	if len(authority) == 0 || authority[0] == ':' || !validHost(authority) {
+	if len(authority) == 0 || authority[0] == ':' || !ValidHost(authority) {
 		return ErrTarget
 	}
 	return nil
 }
 
-// validHost says whether a text is host or host:port, with a host that may be empty.
-func validHost(text []byte) bool {
+// ValidHost says whether a text is host or host:port, with a host that may be empty.
+func ValidHost(text []byte) bool {
 	host, port := cutPort(text)
 	if len(host) > 0 && host[0] == '[' {
 		return len(host) > 2 && host[len(host)-1] == ']' && validAddress(host[1:len(host)-1]) && validPort(port)

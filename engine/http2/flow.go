@@ -1,0 +1,210 @@
+package http2
+
+// setWindow follows the peer's setting of the windows of streams.
+func (s *Session) setWindow(value uint32) error {
+	if value > maxWindow {
+		return s.fail(CodeFlowControl, "a setting of windows that is none")
+	}
+	more := int(value) - s.peer.window
+	s.peer.window = int(value)
+	for _, t := range s.streams {
+		if t.sendWindow += more; t.sendWindow > maxWindow {
+			return s.fail(CodeFlowControl, "a window that is too large")
+		}
+		t.mayWrite()
+	}
+	return nil
+}
+
+func (s *Session) takeWindow(more uint32) error {
+	if err := s.glitch(1); err != nil {
+		return err
+	}
+	id := s.current.id
+	if id == 0 {
+		return s.widen(int(more))
+	}
+	t := s.streams[id]
+	switch {
+	case t == nil && s.isIdle(id):
+		return s.fail(CodeProtocol, "a window of a stream that was never begun")
+	case t == nil:
+		return nil // it was on its way when the stream was closed
+	case more == 0:
+		return s.wrong(id, CodeProtocol, "a window that grows by nothing")
+	}
+	if t.sendWindow += int(more); t.sendWindow > maxWindow {
+		return s.wrong(id, CodeFlowControl, "a window that is too large")
+	}
+	t.mayWrite()
+	return nil
+}
+
+// widen widens the window of the connection.
+func (s *Session) widen(more int) error {
+	if more == 0 {
+		return s.fail(CodeProtocol, "a window that grows by nothing")
+	}
+	none := s.sendWindow <= 0
+	if s.sendWindow += more; s.sendWindow > maxWindow {
+		return s.fail(CodeFlowControl, "a window that is too large")
+	}
+	if none {
+		for t := s.stalled.first; t != nil; {
+			next := t.links[placeWrite].next
+			t.mayWrite()
+			t = next
+		}
+	}
+	return nil
+}
+
+// mayWrite puts a stream that waits for a window behind those that write, if it has one now.
+func (t *Stream) mayWrite() {
+	if t.links[placeWrite].in == &t.session.stalled && t.sendWindow > 0 && t.session.sendWindow > 0 {
+		t.leave(placeWrite)
+		t.session.writers.push(t)
+	}
+}
+
+// wait has Next return a stream when it takes more.
+func (t *Stream) wait() {
+	if t.outStage == outBody && (t.sendWindow <= 0 || t.session.sendWindow <= 0) {
+		t.session.stalled.push(t)
+	} else {
+		t.session.writers.push(t)
+	}
+}
+
+// quota returns how many bytes of a body a stream may send now.
+func (t *Stream) quota() int {
+	s := t.session
+	n := min(t.sendWindow, s.sendWindow, outBound-s.pending())
+	if s.writers.first != nil { // others wait
+		if s.turn != t.id {
+			return 0
+		}
+		n = min(n, s.quantum)
+	}
+	return max(0, n)
+}
+
+// spent takes note of n bytes of a body that were sent.
+func (t *Stream) spent(n int) {
+	s := t.session
+	t.sendWindow -= n
+	s.sendWindow -= n
+	s.quantum -= n
+	s.glitches.earn(earnedByFrame + n/bytesForGlitch)
+}
+
+// beginData begins a frame of data.
+func (s *Session) beginData() error {
+	f := &s.current
+	if s.recvWindow -= f.length; s.recvWindow < 0 {
+		return s.fail(CodeFlowControl, "more data than the connection has room for")
+	}
+	s.padding, s.padded = 0, false
+	t := s.streams[f.id]
+	s.sink = t != nil && t.err == nil
+	switch {
+	case s.isIdle(f.id):
+		return s.fail(CodeProtocol, "data of a stream that was never begun")
+	case f.has(flagPadded) && f.length == 0:
+		return s.fail(CodeFrameSize, "a padded frame that is empty")
+	case t == nil:
+		if s.closed.of(f.id) == wasReset {
+			return nil
+		}
+		return s.refuse(f.id, CodeStreamClosed)
+	case t.err != nil:
+		if s.closed.of(f.id) == wasReset {
+			return nil
+		}
+		return s.refuse(f.id, CodeStreamClosed)
+	case t.inDone && t.opaque:
+		return nil
+	case t.inDone:
+		s.sink = false
+		return s.wrong(f.id, CodeStreamClosed, "data behind the end of a message")
+	case !t.inBegun:
+		s.sink = false
+		return s.wrong(f.id, CodeProtocol, "data before the fields of an answer")
+	}
+	if t.recvWindow -= f.length; t.recvWindow < 0 {
+		s.sink = false
+		return s.wrong(f.id, CodeFlowControl, "more data than the stream has room for")
+	}
+	if f.length == 0 && !f.has(flagEndStream) {
+		return s.glitch(1)
+	}
+	return nil
+}
+
+// refuse resets a stream that is closed already, which is the peer's mistake.
+func (s *Session) refuse(id uint32, code Code) error {
+	s.word(kindReset, id, uint32(code))
+	s.closed.note(id, wasReset)
+	if err := s.reset(); err != nil {
+		return err
+	}
+	return s.checkOutput()
+}
+
+// feedData takes a part of the payload of a frame of data.
+func (s *Session) feedData(data []byte, whole bool) error {
+	f := &s.current
+	length, left := len(data), s.left
+	if f.has(flagPadded) && !s.padded && length > 0 {
+		s.padded, s.padding = true, int(data[0])
+		if s.padding >= f.length {
+			return s.fail(CodeProtocol, "more padding than frame")
+		}
+		data, left = data[1:], left-1
+	}
+	data = data[:min(len(data), max(0, left-s.padding))]
+	t := s.streams[f.id]
+	if !s.sink || t == nil || t.err != nil || t.opaque {
+		s.credit(length)
+		return nil
+	}
+	if length > len(data) {
+		s.credit(length - len(data))
+		t.credit(length - len(data))
+	}
+	if len(data) > 0 {
+		s.glitches.earn(len(data) / bytesForGlitch)
+		if !t.receive(data) {
+			s.credit(len(data))
+			return s.wrong(f.id, CodeProtocol, "more data than were announced")
+		}
+	}
+	if whole && f.has(flagEndStream) {
+		return s.endData(t)
+	}
+	return nil
+}
+
+// credit gives back n bytes of the window of the connection.
+func (s *Session) credit(n int) {
+	window := serverWindow
+	if s.client {
+		window = clientWindow
+	}
+	s.consumed += n
+	if s.consumed >= window/2 {
+		s.word(kindWindow, 0, uint32(s.consumed))
+		s.recvWindow += s.consumed
+		s.consumed = 0
+	}
+}
+
+// credit gives back n bytes of the window of a stream.
+func (t *Stream) credit(n int) {
+	t.consumed += n
+	if t.consumed >= streamWindow/2 && !t.inDone && t.err == nil {
+		t.session.word(kindWindow, t.id, uint32(t.consumed))
+		t.recvWindow += t.consumed
+		t.consumed = 0
+	}
+}
