@@ -144,11 +144,13 @@ func (s *Session) Sent(n int) {
 
 // Next returns a stream about which something is new since its user has looked: it is new itself (its User is nil, in the
 // role of a server), it can be read, it takes more after Write has not taken all, or it is over. It is nil when there is none.
+// One that is over before anybody has seen it is never returned.
 //
 // A stream is returned once for each change: its user reads it until ErrNothing, and writes until less than all was taken.
 // Ask until it is nil, after each Feed and each Sent.
 func (s *Session) Next() *Stream {
 	if t := s.news.pop(); t != nil {
+		t.seen = true
 		return t
 	}
 	for s.pending() <= outBound/2 {
@@ -175,7 +177,7 @@ func (s *Session) Open() *Stream {
 
 // Room says how many streams may be opened now, in the role of a client: it is 0 too when either side leaves.
 func (s *Session) Room() int {
-	if !s.client || s.err != nil || s.lost || s.Leaves() || s.nextID > maxID-2*maxStreams {
+	if !s.client || s.err != nil || s.lost || s.Leaves() {
 		return 0
 	}
 	return max(0, min(s.peer.streams, maxStreams)-s.open)
@@ -267,7 +269,7 @@ func (s *Session) fail(code Code, why string) error {
 }
 
 // closures remembers how some streams were closed that are there no more.
-type closures [128]uint32
+type closures [256]uint32 // no fewer than may have been open at once
 
 // closure is how a stream was closed.
 type closure uint8

@@ -16,6 +16,7 @@ type Stream struct {
 	links   [places]link
 	err     error // why the stream is over before its messages were complete
 	active  bool  // it counts as such
+	seen    bool  // by its user
 	method  method
 	minor   int // the y of the HTTP/1.y of the request
 
@@ -148,6 +149,9 @@ func (t *Stream) breakOff(err error) {
 	}
 	t.leave(placeWrite)
 	s.news.push(t)
+	if !s.client && !t.seen {
+		t.Close(CodeCancel)
+	}
 }
 
 // forgetIn forgets what was not read.

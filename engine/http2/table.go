@@ -39,7 +39,6 @@ func (t *table) add(name, value []byte) {
 	if t.entries == nil {
 		t.entries = make([]entry, mostEntries)
 	}
-	// The text may be that of an entry which makes way, so it is copied before anything is moved onto it.
 	from := len(t.data)
 	t.data = append(append(t.data, name...), value...)
 	t.entries[(t.first+t.n)%mostEntries] = entry{uint16(from), uint16(len(name)), uint16(len(value))}

@@ -48,6 +48,7 @@ func (t *Stream) writeHead(p []byte) (used int, err error) {
 	h, text := &s.pool.head, p
 	had := len(t.partial)
 	if had > 0 {
+		p = p[:min(len(p), http1.MaxHead-had)]
 		t.partial = append(s.pool.grow(t.partial, len(p)), p...)
 		text = t.partial
 	}
@@ -102,7 +103,9 @@ func (t *Stream) sendRequest(text []byte, h *http1.Head) error {
 	}
 	t.minor = h.Minor()
 	t.id, t.sendWindow = s.nextID, s.peer.window
-	s.nextID += 2
+	if s.nextID += 2; s.nextID > lastNumber {
+		s.Leave()
+	}
 	s.streams[t.id] = t
 	block := s.encoder.begin(s.pool.text[:0])
 	block = s.encoder.append(block, nameMethod, h.Method(text))
@@ -118,6 +121,9 @@ func (t *Stream) sendRequest(text []byte, h *http1.Head) error {
 	t.sendHead(block, text, h)
 	return nil
 }
+
+// lastNumber is behind which stream others are begun on another connection.
+const lastNumber = maxID - 2*maxStreams
 
 // wholePath completes the path of a whole URI that has none.
 func (t *Stream) wholePath(query []byte, h *http1.Head) []byte {
