@@ -2,16 +2,18 @@ package http2
 
 import (
 	"bytes"
-	"hash/maphash"
+	"encoding/binary"
 )
 
-// encoder encodes blocks of fields (RFC 7541).
+// encoder encodes blocks of fields (RFC 7541). That of golang.org/x/net takes strings, which texts of messages are none of, and
+// remembers fields that never come again.
 //
 // A field goes into the table when it comes for the second time within a while, so that those that never come again, like
 // times and identifiers of requests, do not push out those that do. What only texts on their way are shorter by, Huffman's
 // code, is left out: it costs both sides more time than it spares.
 type encoder struct {
 	table
+	secrets  *secrets
 	smallest int  // limit of the table since the last block; -1: it is as it was
 	updates  bool // the peer is to be told of its limit
 
@@ -20,7 +22,19 @@ type encoder struct {
 	names [64]uint16  // or have its name
 }
 
-var seed = maphash.MakeSeed()
+// hash is a number of a text. Who finds texts that have the same has their fields compressed less.
+func hash(text []byte) uint64 {
+	const odd = 0x9e3779b97f4a7c15
+	h := uint64(len(text))
+	for ; len(text) >= 8; text = text[8:] {
+		h = (h ^ binary.LittleEndian.Uint64(text)) * odd
+		h ^= h >> 32
+	}
+	for _, c := range text {
+		h = (h ^ uint64(c)) * odd
+	}
+	return h ^ h>>32
+}
 
 // limitTable follows what the peer says of its table.
 func (e *encoder) limitTable(limit int) {
@@ -47,46 +61,64 @@ func (e *encoder) begin(dst []byte) []byte {
 	return appendInteger(dst, 0x20, 5, e.limit)
 }
 
-// secret says whether the value of a field must not be guessed from how long messages are: the peer must not compress it either.
-func secret(name []byte) bool {
-	switch string(name) {
-	case "authorization", "cookie", "proxy-authorization", "set-cookie":
-		return true
+// secrets are names of fields whose values must not be guessed from how long messages are, so nobody may compress them. They
+// grow: whoever sends a field so wants everybody on its way to do the same (RFC 7541, 7.1.3). A name that has its bit in common
+// with one of them is taken for one.
+type secrets [4]uint64
+
+func (s *secrets) add(name []byte) {
+	h := hash(name)
+	s[h%4] |= 1 << (h / 4 % 64)
+}
+
+func (s *secrets) has(name []byte) bool {
+	h := hash(name)
+	return s[h%4]&(1<<(h/4%64)) != 0
+}
+
+// addKnown adds those that are secret whoever sends them.
+func (s *secrets) addKnown() {
+	for _, name := range []string{"authorization", "cookie", "proxy-authorization", "set-cookie"} {
+		s.add([]byte(name))
 	}
-	return false
 }
 
 // append appends a field, whose name is in lower case.
 func (e *encoder) append(dst, name, value []byte) []byte {
-	nameHash := maphash.Bytes(seed, name)
-	hash := nameHash*31 + maphash.Bytes(seed, value)
+	ofName := hash(name)
+	ofPair := ofName*31 + hash(value)
 	index, known := e.staticIndex(name, value)
 	if known {
 		return appendInteger(dst, 0x80, 7, index)
 	}
-	if at := e.index(e.pairs[hash%uint64(len(e.pairs))]); at > 0 {
+	if e.secrets.has(name) {
+		dst = appendInteger(dst, 0x10, 4, index)
+		if index == 0 {
+			dst = appendText(dst, name)
+		}
+		return appendText(dst, value)
+	}
+	if at := e.index(e.pairs[ofPair%uint64(len(e.pairs))]); at > 0 {
 		if n, v := e.at(at); bytes.Equal(n, name) && bytes.Equal(v, value) {
 			return appendInteger(dst, 0x80, 7, at+len(static)-1)
 		}
 	}
 	if index == 0 {
-		if at := e.index(e.names[nameHash%uint64(len(e.names))]); at > 0 {
+		if at := e.index(e.names[ofName%uint64(len(e.names))]); at > 0 {
 			if n, _ := e.at(at); bytes.Equal(n, name) {
 				index = at + len(static) - 1
 			}
 		}
 	}
-	switch seen := &e.seen[hash%uint64(len(e.seen))]; {
-	case secret(name):
-		dst = appendInteger(dst, 0x10, 4, index)
-	case *seen != uint16(hash>>32) || len(name)+len(value)+entryOverhead > e.limit/2:
-		*seen = uint16(hash >> 32)
+	switch seen := &e.seen[ofPair%uint64(len(e.seen))]; {
+	case *seen != uint16(ofPair>>32) || len(name)+len(value)+entryOverhead > e.limit/2:
+		*seen = uint16(ofPair >> 32)
 		dst = appendInteger(dst, 0, 4, index)
 	default:
 		dst = appendInteger(dst, 0x40, 6, index)
 		e.add(name, value)
-		e.pairs[hash%uint64(len(e.pairs))] = e.added
-		e.names[nameHash%uint64(len(e.names))] = e.added
+		e.pairs[ofPair%uint64(len(e.pairs))] = e.added
+		e.names[ofName%uint64(len(e.names))] = e.added
 	}
 	if index == 0 {
 		dst = appendText(dst, name)

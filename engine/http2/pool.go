@@ -20,6 +20,8 @@ type Pool struct {
 	outs    [][]byte
 	streams []*Stream
 
+	secrets secrets // of all sessions: what comes in one goes out in another
+
 	// These are of use within one call.
 	list list
 	head http1.Head

@@ -113,6 +113,8 @@ func newSession(p *Pool) *Session {
 	s := &Session{pool: p, streams: map[uint32]*Stream{}, sendWindow: defaultWindow}
 	s.output.pool = p
 	s.peer.window = defaultWindow
+	p.secrets.addKnown()
+	s.decoder.secrets, s.encoder.secrets = &p.secrets, &p.secrets
 	s.decoder.limit, s.encoder.limit = tableSize, tableSize
 	s.news.place, s.writers.place, s.stalled.place = placeNews, placeWrite, placeWrite
 	return s

@@ -148,7 +148,8 @@ func (t *Stream) sendAnswer(text []byte, h *http1.Head) error {
 	return nil
 }
 
-// sendHead sends a head after its pseudo-fields.
+// sendHead sends a head after its pseudo-fields. The peer's setting of how large it may be is advice, and not looked at: a
+// server answers 431 to more than it reads, as it would have to a client without us.
 func (t *Stream) sendHead(block, text []byte, h *http1.Head) {
 	s := t.session
 	framing := h.Framing()
