@@ -168,7 +168,7 @@ func FuzzDecoder(f *testing.F) {
 			}
 			checkSame(t, &l, want)
 			for _, field := range want {
-				if field.Sensitive && !d.secrets.has([]byte(field.Name)) && staticPair(field) == false {
+				if field.Sensitive && !d.secrets.has([]byte(field.Name)) && !staticPair(field) {
 					t.Fatalf("%s was never to be compressed", field.Name)
 				}
 			}
@@ -200,7 +200,9 @@ func FuzzBlocks(f *testing.F) {
 			}
 			if ours != nil {
 				// Integers that are longer than need be, or larger than anything here, are refused earlier.
-				if others == nil && !longIntegers(block) {
+				// So are updates of the table behind a field, which others take while the table is empty.
+				late := d.size == 0 && bytes.ContainsFunc(block, func(c rune) bool { return c&^0x1f == 0x20 })
+				if others == nil && !longIntegers(block) && !late {
 					t.Fatalf("we refuse what others take: %v", ours)
 				}
 				return
