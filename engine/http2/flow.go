@@ -192,7 +192,7 @@ func (s *Session) credit(n int) {
 		window = clientWindow
 	}
 	s.consumed += n
-	if s.consumed >= window/2 {
+	if s.consumed >= window/2 && s.err == nil && !s.lost {
 		s.word(kindWindow, 0, uint32(s.consumed))
 		s.recvWindow += s.consumed
 		s.consumed = 0
