@@ -112,18 +112,10 @@ func (s *Session) beginData() error {
 		return s.fail(CodeProtocol, "data of a stream that was never begun")
 	case f.has(flagPadded) && f.length == 0:
 		return s.fail(CodeFrameSize, "a padded frame that is empty")
-	case t == nil:
-		if s.closed.of(f.id) == wasReset {
-			return nil
-		}
+	case (t == nil || t.err != nil) && s.closed.of(f.id) != wasReset:
 		return s.refuse(f.id, CodeStreamClosed)
-	case t.err != nil:
-		if s.closed.of(f.id) == wasReset {
-			return nil
-		}
-		return s.refuse(f.id, CodeStreamClosed)
-	case t.inDone && t.opaque:
-		return nil
+	case t == nil || t.err != nil || t.opaque:
+		return s.emptyData(f.length)
 	case t.inDone:
 		s.sink = false
 		return s.wrong(f.id, CodeStreamClosed, "data behind the end of a message")
@@ -135,7 +127,12 @@ func (s *Session) beginData() error {
 		s.sink = false
 		return s.wrong(f.id, CodeFlowControl, "more data than the stream has room for")
 	}
-	if f.length == 0 && !f.has(flagEndStream) {
+	return s.emptyData(f.length)
+}
+
+// emptyData takes note of a frame without data that ends nothing.
+func (s *Session) emptyData(length int) error {
+	if length == 0 && !s.current.has(flagEndStream) {
 		return s.glitch(1)
 	}
 	return nil
@@ -159,6 +156,9 @@ func (s *Session) feedData(data []byte, whole bool) error {
 		s.padded, s.padding = true, int(data[0])
 		if s.padding >= f.length {
 			return s.fail(CodeProtocol, "more padding than frame")
+		}
+		if err := s.emptyData(f.length - 1 - s.padding); err != nil {
+			return err
 		}
 		data, left = data[1:], left-1
 	}

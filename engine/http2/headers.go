@@ -76,7 +76,7 @@ func (s *Session) takeBlock(id uint32, block []byte, ends bool) error {
 		return s.takeLate(id)
 	case t.err != nil:
 		if s.closed.of(id) == wasReset {
-			return nil
+			return s.glitch(1)
 		}
 		return s.refuse(id, CodeStreamClosed)
 	case t.inDone:
@@ -94,7 +94,7 @@ func (s *Session) takeLate(id uint32) error {
 	how := s.closed.of(id)
 	switch {
 	case how == wasReset:
-		return nil
+		return s.glitch(1)
 	case s.isIdle(id) || how == forgotten && !s.client:
 		return s.fail(CodeProtocol, "a stream that cannot be begun")
 	case how == wasEnded:

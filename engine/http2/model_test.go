@@ -35,6 +35,7 @@ type world struct {
 	pairs          []*pair
 	waiting        map[string]*pair // requests by their path, that no server has seen
 	most           int
+	over           bool // the sessions have ended early
 	buf            []byte
 }
 
@@ -97,6 +98,9 @@ func (w *world) run() {
 		w.t.Errorf("%d and %d streams are left, %d count, %d bytes of heads are unread", w.client.Len(), w.server.Len(), w.server.active, w.server.unread)
 	}
 	for _, s := range []*Session{w.client, w.server} {
+		if w.over {
+			break
+		}
 		if window := map[bool]int{true: clientWindow, false: serverWindow}[s.client]; s.recvWindow+s.consumed != window {
 			w.t.Errorf("%d bytes of a window are lost", window-s.recvWindow-s.consumed)
 		}
@@ -107,6 +111,9 @@ func (w *world) run() {
 func (w *world) step() bool {
 	switch w.rand.IntN(8) {
 	case 0:
+		if w.rand.IntN(2000) == 0 {
+			w.ruin()
+		}
 		return w.open()
 	case 1, 2:
 		return w.carry(w.client, &w.up, w.server)
@@ -140,6 +147,30 @@ func (w *world) sweep() bool {
 	}
 	up, down := w.carry(w.client, &w.up, w.server), w.carry(w.server, &w.down, w.client)
 	return did || up || down
+}
+
+// ruin ends both sessions at once, in one of the ways in which that happens.
+func (w *world) ruin() {
+	for _, p := range w.pairs {
+		p.called = true
+	}
+	w.most = len(w.pairs)
+	w.over = true
+	sessions := []*Session{w.client, w.server}
+	if w.rand.IntN(2) == 0 {
+		s := sessions[w.rand.IntN(2)]
+		_ = s.fail(CodeProtocol, "ruined") // what follows from it is what is looked at
+		w.notice(s)
+	}
+	for _, s := range sessions {
+		s.Lost()
+		w.notice(s)
+	}
+	w.up, w.down = nil, nil
+	for path, p := range w.waiting { // no server will ever see them
+		p.answerer.closed = true
+		delete(w.waiting, path)
+	}
 }
 
 // open begins a request.
@@ -202,6 +233,9 @@ func (w *world) message(first string, fields []string, bodiless bool) wanted {
 
 // carry takes some bytes from one session and gives some to the other.
 func (w *world) carry(from *Session, way *[]byte, to *Session) bool {
+	if w.over {
+		return false
+	}
 	out := from.Output()
 	if len(out) > outBound+maxBlock+1024 {
 		w.t.Errorf("%d bytes are to be sent", len(out))
