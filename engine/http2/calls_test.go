@@ -69,3 +69,39 @@ func (c *calls) call() {
 	}
 	asked.Close(CodeCancel)
 }
+
+// BenchmarkBody: the body of one answer, from a server's session through a client's.
+func BenchmarkBody(b *testing.B) {
+	c := newCalls(b)
+	asked := c.client.Open()
+	if _, err := asked.Write([]byte("GET / HTTP/1.1\r\nHost: web\r\n\r\n")); err != nil {
+		b.Fatal(err)
+	}
+	c.pass(c.client, c.server)
+	served := c.server.Next()
+	if _, err := served.Write([]byte("HTTP/1.1 200 OK\r\nContent-Length: 9000000000000000\r\n\r\n")); err != nil {
+		b.Fatal(err)
+	}
+	data := make([]byte, 64<<10)
+	buf := make([]byte, 128<<10)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		for rest := data; len(rest) > 0; {
+			n, err := served.Write(rest)
+			if err != nil {
+				b.Fatal(err)
+			}
+			rest = rest[n:]
+			c.pass(c.server, c.client)
+			for c.client.Next() != nil {
+			}
+			if _, err := asked.Read(buf); err != nil {
+				b.Fatal(err)
+			}
+			c.pass(c.client, c.server)
+			for c.server.Next() != nil {
+			}
+		}
+	}
+}

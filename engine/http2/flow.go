@@ -187,24 +187,27 @@ func (s *Session) feedData(data []byte, whole bool) error {
 
 // credit gives back n bytes of the window of the connection.
 func (s *Session) credit(n int) {
-	window := serverWindow
-	if s.client {
-		window = clientWindow
-	}
 	s.consumed += n
-	if s.consumed >= window/2 && s.err == nil && !s.lost {
+	if s.consumed >= connectionWindow/2 && s.err == nil && !s.lost {
 		s.word(kindWindow, 0, uint32(s.consumed))
 		s.recvWindow += s.consumed
 		s.consumed = 0
 	}
 }
 
-// credit gives back n bytes of the window of a stream.
+// credit gives back n bytes of the window of a stream, and more when it can be wider.
 func (t *Stream) credit(n int) {
-	t.consumed += n
-	if t.consumed >= streamWindow/2 && !t.inDone && t.err == nil {
-		t.session.word(kindWindow, t.id, uint32(t.consumed))
-		t.recvWindow += t.consumed
-		t.consumed = 0
+	s := t.session
+	if t.consumed += n; t.consumed < t.window/2 || t.inDone || t.err != nil {
+		return
 	}
+	more := t.consumed
+	if t.window < mostWindow && t.window <= s.spare {
+		s.spare -= t.window
+		more += t.window
+		t.window *= 2
+	}
+	s.word(kindWindow, t.id, uint32(more))
+	t.recvWindow += more
+	t.consumed = 0
 }

@@ -431,6 +431,41 @@ func TestWindows(t *testing.T) {
 	}
 }
 
+// TestWindowGrows: a stream whose user reads may hold more, as long as not all do, and gives that back.
+func TestWindowGrows(t *testing.T) {
+	p := newPeer(t, NewServer(new(Pool)))
+	var streams []*Stream
+	for id := uint32(1); id < 20; id += 2 {
+		p.headers(id, 0, get...)
+		mustFeed(t, p)
+		s := p.session.streams[id]
+		streams = append(streams, s)
+		for range 2 * mostWindow / frameSize {
+			p.frame(kindData, 0, id, make([]byte, frameSize))
+			mustFeed(t, p)
+			if _, err := readAll(s); !errors.Is(err, ErrNothing) {
+				t.Fatal(err)
+			}
+			if open := s.recvWindow + s.consumed; open != s.window || s.window > mostWindow {
+				t.Fatalf("%d bytes of a window of %d", open, s.window)
+			}
+		}
+	}
+	grown := 0
+	for _, s := range streams {
+		grown += s.window - streamWindow
+	}
+	if streams[0].window != mostWindow || streams[9].window != streamWindow || grown > spareWindow || grown+p.session.spare != spareWindow {
+		t.Errorf("windows have grown by %d, the first to %d, the last to %d; %d are spare", grown, streams[0].window, streams[9].window, p.session.spare)
+	}
+	for _, s := range streams {
+		s.Close(CodeCancel)
+	}
+	if p.session.spare != spareWindow {
+		t.Errorf("%d are spare when all streams are closed", p.session.spare)
+	}
+}
+
 // TestNeverCompressed: a field that came so is sent on so.
 func TestNeverCompressed(t *testing.T) {
 	pool := new(Pool)

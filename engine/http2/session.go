@@ -8,12 +8,13 @@ import (
 const (
 	// maxStreams is how many requests a client may have under way, and how many we have under way at a server.
 	maxStreams = 250
-	// streamWindow is how much of a body is held that its user has not read.
-	streamWindow = 256 << 10
-	// A client that has many bodies under way holds up just itself. At a server, those of different clients are under way:
-	// one that does not read its answer holds up others only when there are many like it.
-	serverWindow = 2 << 20
-	clientWindow = 16 << 20
+	// streamWindow is how much of a body is held that its user has not read. When it reads, the window grows, up to mostWindow,
+	// as long as the windows of all streams have not grown by more than spareWindow.
+	streamWindow = 64 << 10
+	mostWindow   = 1 << 20
+	spareWindow  = 4 << 20
+	// connectionWindow has room for all streams, so that those whose users do not read hold up no others.
+	connectionWindow = maxStreams*streamWindow + spareWindow
 	// maxUnread is how much of heads is held that their users have not read.
 	maxUnread = 1 << 20
 
@@ -51,6 +52,7 @@ type Session struct {
 
 	recvWindow int // that the peer has left
 	consumed   int // what it will be given back
+	spare      int // by how much windows of streams may grow
 	sendWindow int
 	peer       settings
 
@@ -83,7 +85,6 @@ var leavePing = [8]byte{'l', 'e', 'a', 'v', 'e'}
 func NewServer(p *Pool) *Session {
 	s := newSession(p)
 	s.input.preface = len(Preface)
-	s.recvWindow = serverWindow
 	s.finalID = maxID
 	s.greet(
 		setting{settingMostStreams, maxStreams},
@@ -97,7 +98,6 @@ func NewServer(p *Pool) *Session {
 func NewClient(p *Pool) *Session {
 	s := newSession(p)
 	s.client, s.nextID = true, 1
-	s.recvWindow = clientWindow
 	s.peer.streams = 100 // until it says otherwise, as RFC 9113, 6.5.2 recommends no less
 	s.extend(len(Preface))
 	s.buf = append(s.buf, Preface...)
@@ -110,7 +110,7 @@ func NewClient(p *Pool) *Session {
 }
 
 func newSession(p *Pool) *Session {
-	s := &Session{pool: p, streams: map[uint32]*Stream{}, sendWindow: defaultWindow}
+	s := &Session{pool: p, streams: map[uint32]*Stream{}, sendWindow: defaultWindow, recvWindow: connectionWindow, spare: spareWindow}
 	s.output.pool = p
 	s.peer.window = defaultWindow
 	p.secrets.addKnown()
@@ -188,7 +188,8 @@ func (s *Session) Room() int {
 // begin adds a stream; one without id is added to those that frames are for when it gets one.
 func (s *Session) begin(id uint32) *Stream {
 	t := s.pool.stream()
-	t.session, t.id, t.recvWindow, t.sendWindow = s, id, streamWindow, s.peer.window
+	t.session, t.id, t.sendWindow = s, id, s.peer.window
+	t.window, t.recvWindow = streamWindow, streamWindow
 	if id != 0 {
 		s.streams[id] = t
 	}

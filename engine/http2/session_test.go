@@ -115,11 +115,12 @@ func TestConnectionErrors(t *testing.T) {
 			p.frame(kindHeaders, flagEndHeaders, 1, append(bomb, bytes.Repeat([]byte{0xbe}, 10000)...))
 		}, CodeCalm},
 		"more than the connection has room for": {false, func(p *peer) {
-			for id := uint32(1); id < 20; id += 2 {
-				p.frame(kindHeaders, flagEndHeaders, id, block)
-				for range streamWindow / frameSize {
-					p.frame(kindData, 0, id, make([]byte, frameSize))
-				}
+			p.session.recvWindow = streamWindow // which many streams would have left of it
+			p.frame(kindHeaders, flagEndHeaders, 1, block)
+			p.frame(kindHeaders, flagEndHeaders, 3, block)
+			for range streamWindow / frameSize {
+				p.frame(kindData, 0, 1, make([]byte, frameSize))
+				p.frame(kindData, 0, 3, make([]byte, frameSize))
 			}
 		}, CodeFlowControl},
 	} {
@@ -230,7 +231,7 @@ func TestStreamErrors(t *testing.T) {
 			if s := p.session.Next(); s != nil || p.session.Len() != 0 || p.session.active != 0 {
 				t.Errorf("%s: %d streams are left", name, p.session.Len())
 			}
-			if lost := serverWindow - p.session.recvWindow - p.session.consumed; lost != 0 {
+			if lost := connectionWindow - p.session.recvWindow - p.session.consumed; lost != 0 {
 				t.Errorf("%s: %d bytes of the window are lost", name, lost)
 			}
 			p.headers(3, flagEndStream, get...)

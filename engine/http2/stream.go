@@ -32,7 +32,8 @@ type Stream struct {
 	inBegun    bool  // the head has, in the role of a client that of the answer itself
 	inDone     bool  // all has
 	opaque     bool  // what comes behind the head is of no message
-	recvWindow int   // that the peer has left
+	window     int   // how much may be here that was not read
+	recvWindow int   // what the peer has left of it
 	consumed   int   // what it will be given back
 
 	// What goes to the peer.
@@ -279,6 +280,7 @@ func (t *Stream) Close(code Code) {
 		s.closed.note(t.id, how)
 	}
 	t.settled()
+	s.spare += t.window - streamWindow
 	s.open--
 	t.forgetIn()
 	s.pool.recycle(t.partial)
