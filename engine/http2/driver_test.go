@@ -111,7 +111,7 @@ func (k *talk) pump(t *Stream) {
 	for buf := make([]byte, 40<<10); ; {
 		n, err := t.Read(buf)
 		k.came = append(k.came, buf[:n]...)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			k.ended = true
 			break
 		}

@@ -65,7 +65,6 @@ func watch(t *testing.T, session *Session, data []byte, piece int, answer string
 	type seen struct {
 		text    []byte
 		written int
-		ended   bool
 	}
 	buf := make([]byte, 300)
 	use := func(s *Stream) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -63,7 +62,6 @@ type end struct {
 	came    []byte
 	err     error
 	blocked bool // it takes no more until Next says so
-	ended   bool
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -420,5 +418,3 @@ func (m *wanted) compare(t *testing.T, got *messageRead) {
 		t.Errorf("trailers are %q, want %q", tail, want)
 	}
 }
-
-var _ io.Writer = (*list)(nil)

@@ -3,7 +3,7 @@ package http2
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,15 +11,20 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	xhttp2 "golang.org/x/net/http2"
 )
 
-// xClient returns a client of another's making, for a session of ours.
-func xClient(t *testing.T, answer func(m *messageRead) []byte) *http.Client {
-	transport := &xhttp2.Transport{
-		AllowHTTP: true,
-		DialTLSContext: func(context.Context, string, string, *tls.Config) (net.Conn, error) {
+// priorKnowledge is HTTP/2 without TLS.
+func priorKnowledge() *http.Protocols {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+// otherClient returns a client of another's making, for a session of ours.
+func otherClient(t *testing.T, answer func(m *messageRead) []byte) *http.Client {
+	transport := &http.Transport{
+		Protocols: priorKnowledge(),
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
 			ours, theirs := net.Pipe()
 			drive(t, ours, NewServer(new(Pool)), answering(t, answer))
 			return theirs, nil
@@ -30,7 +35,7 @@ func xClient(t *testing.T, answer func(m *messageRead) []byte) *http.Client {
 }
 
 func TestServerOfAnotherClient(t *testing.T) {
-	client := xClient(t, func(m *messageRead) []byte {
+	client := otherClient(t, func(m *messageRead) []byte {
 		return fmt.Appendf(nil, "HTTP/1.1 200 OK\r\nX-Target: %s\r\nX-Sum: %s\r\nTransfer-Encoding: chunked\r\nTrailer: X-End\r\n\r\n%x\r\n%s\r\n0\r\nX-End: %d\r\n\r\n",
 			m.head.Target(m.text), field(m, "x-in"), max(1, len(m.body)), cmpOr(string(m.body), "-"), len(m.body))
 	})
@@ -77,14 +82,39 @@ func cmpOr(text, otherwise string) string {
 	return text
 }
 
-// xServer returns a session of ours with a server of another's making.
-func xServer(t *testing.T, handler http.Handler, serve func(*Stream)) *driver {
+// otherServer returns a session of ours with a server of another's making.
+func otherServer(t *testing.T, handler http.Handler, serve func(*Stream)) *driver {
 	ours, theirs := net.Pipe()
+	server := &http.Server{Protocols: priorKnowledge(), Handler: handler}
+	listener := pipeListener{make(chan net.Conn, 1)}
+	listener.conns <- theirs
 	var group sync.WaitGroup
-	group.Go(func() { new(xhttp2.Server).ServeConn(theirs, &xhttp2.ServeConnOpts{Handler: handler}) })
-	t.Cleanup(func() { ours.Close(); group.Wait() })
+	group.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { server.Close(); group.Wait() })
 	return drive(t, ours, NewClient(new(Pool)), serve)
 }
+
+// pipeListener accepts connections that are there.
+type pipeListener struct{ conns chan net.Conn }
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	conn, ok := <-l.conns
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+
+func (l pipeListener) Close() error {
+	close(l.conns)
+	return nil
+}
+
+func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{} }
 
 func TestClientOfAnotherServer(t *testing.T) {
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -103,7 +133,7 @@ func TestClientOfAnotherServer(t *testing.T) {
 		e error
 	}
 	results := make(chan result, 100)
-	d := xServer(t, handler, func(s *Stream) {
+	d := otherServer(t, handler, func(s *Stream) {
 		k := s.User.(*talk)
 		k.pump(s)
 		m, n, err := readMessage(k.came, false, 0)
