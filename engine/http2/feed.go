@@ -67,6 +67,9 @@ func (s *Session) Feed(data []byte, now time.Time) error {
 			break
 		}
 		s.had = 0
+		if s.pending() > outMost {
+			return s.fail(CodeCalm, "answers that nobody reads")
+		}
 	}
 	if s.err != nil {
 		return s.err
@@ -206,7 +209,7 @@ func (s *Session) takeSettings(payload []byte) error {
 		}
 	}
 	s.frame(0, kindSettings, flagAck, 0)
-	return s.checkOutput()
+	return nil
 }
 
 // set follows a setting of the peer's.
@@ -230,21 +233,13 @@ func (s *Session) set(name uint16, value uint32) error {
 	return nil
 }
 
-// checkOutput leaves a peer that asks for more answers than it reads.
-func (s *Session) checkOutput() error {
-	if s.pending() > outMost {
-		return s.fail(CodeCalm, "answers that nobody reads")
-	}
-	return nil
-}
-
 func (s *Session) takePing(payload []byte) error {
 	if err := s.glitch(1); err != nil {
 		return err
 	}
 	if !s.current.has(flagAck) {
 		s.ping(payload, flagAck)
-		return s.checkOutput()
+		return nil
 	}
 	if s.leaving == announced && string(payload) == string(leavePing[:]) {
 		s.leave()

@@ -142,10 +142,7 @@ func (s *Session) emptyData(length int) error {
 func (s *Session) refuse(id uint32, code Code) error {
 	s.word(kindReset, id, uint32(code))
 	s.closed.note(id, wasReset)
-	if err := s.reset(); err != nil {
-		return err
-	}
-	return s.checkOutput()
+	return s.reset()
 }
 
 // feedData takes a part of the payload of a frame of data.

@@ -310,6 +310,33 @@ func TestBusyClient(t *testing.T) {
 	}
 }
 
+// TestWaits: a session says when the peer has begun what it must end.
+func TestWaits(t *testing.T) {
+	s := NewServer(new(Pool))
+	steps := []struct {
+		data  string
+		waits bool
+	}{
+		{"PRI * HTT", true},
+		{"P/2.0\r\n\r\nSM\r\n\r\n", true},
+		{"\x00\x00\x00\x04\x00\x00\x00\x00\x00", false},
+		{"\x00\x00", true},
+		{"\x06\x01\x00\x00\x00\x00\x01", true},
+		{"\x83\x86\x84\x41\x01w", true},
+		{"\x00\x00\x00\x09\x04\x00\x00\x00\x01", false},
+		{"\x00\x00\x02\x00\x00\x00\x00\x00\x01a", false}, // of data: the user of the stream sees to that
+		{"b", false},
+	}
+	for i, step := range steps {
+		if err := s.Feed([]byte(step.data), time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		if s.Waits() != step.waits {
+			t.Errorf("after step %d it waits: %t", i, s.Waits())
+		}
+	}
+}
+
 // TestUnreadAnswers: a peer that asks for answers and does not read them is left.
 func TestUnreadAnswers(t *testing.T) {
 	p := newPeer(t, NewServer(new(Pool)))
