@@ -138,7 +138,7 @@ func (k *talk) write(t *Stream) {
 	}
 }
 
-// message is one that has been read of HTTP/1.1.
+// messageRead is a message of HTTP/1.1 that has been read.
 type messageRead struct {
 	head *http1.Head
 	text []byte // the head

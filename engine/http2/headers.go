@@ -81,6 +81,8 @@ func (s *Session) takeBlock(id uint32, block []byte, ends bool) error {
 		return s.refuse(id, CodeStreamClosed)
 	case t.inDone:
 		return s.wrong(id, CodeStreamClosed, "fields behind the end of a message")
+	case s.unread > maxUnread:
+		return s.wrong(id, CodeCalm, "too many fields that nobody has read")
 	case t.inBegun:
 		return s.takeTrailers(t, l, ends)
 	}
@@ -204,8 +206,7 @@ func (s *Session) takeTrailers(t *Stream, l *list, ends bool) error {
 		if !ok {
 			return s.wrong(t.id, CodeProtocol, "too many fields behind a body")
 		}
-		t.in.push(s.pool, text)
-		t.tail = len(text)
+		t.conclude(text)
 	}
 	t.finishInput()
 	return nil
@@ -217,8 +218,7 @@ func (s *Session) endData(t *Stream) error {
 		return s.wrong(t.id, CodeProtocol, "less data than were announced")
 	}
 	if t.form == formChunks {
-		t.in.push(s.pool, lastChunk)
-		t.tail = len(lastChunk)
+		t.conclude(lastChunk)
 	}
 	t.finishInput()
 	return nil

@@ -310,6 +310,32 @@ func TestBusyClient(t *testing.T) {
 	}
 }
 
+// TestUnreadFields: fields that nobody reads have a bound, whatever they are of.
+func TestUnreadFields(t *testing.T) {
+	p := newPeer(t, NewServer(new(Pool)))
+	long := "x: " + strings.Repeat("y", 15<<10)
+	var refused []string
+	for id := uint32(1); id < 400 && len(refused) == 0; id += 2 {
+		p.headers(id, 0, with(get, long)...)
+		if id%4 == 1 {
+			p.headers(id, flagEndStream, long)
+		}
+		mustFeed(t, p)
+		refused = p.texts()
+	}
+	if held := p.session.unread; len(refused) != 1 || held < maxUnread || held > maxUnread+maxBlock {
+		t.Errorf("%d bytes are held; answered with %q", held, refused)
+	}
+	for s := p.session.Next(); s != nil; s = p.session.Next() {
+		if _, err := readAll(s); !errors.Is(err, ErrNothing) {
+			t.Error(err)
+		}
+	}
+	if p.session.unread != 0 {
+		t.Errorf("%d bytes are held when all was read", p.session.unread)
+	}
+}
+
 // TestWaits: a session says when the peer has begun what it must end.
 func TestWaits(t *testing.T) {
 	s := NewServer(new(Pool))

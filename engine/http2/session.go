@@ -15,7 +15,7 @@ const (
 	spareWindow  = 4 << 20
 	// connectionWindow has room for all streams, so that those whose users do not read hold up no others.
 	connectionWindow = maxStreams*streamWindow + spareWindow
-	// maxUnread is how much of heads is held that their users have not read.
+	// maxUnread is how much of heads and trailers is held that their users have not read, before no more are taken.
 	maxUnread = 1 << 20
 
 	defaultWindow = 64<<10 - 1
@@ -40,7 +40,7 @@ type Session struct {
 	streams map[uint32]*Stream
 	open    int // streams that their users have not closed
 	active  int // in the role of a server: those of them whose messages are not complete
-	unread  int // bytes of heads
+	unread  int // bytes of heads and trailers
 	lastID  uint32
 	nextID  uint32 // in the role of a client
 	closed  closures

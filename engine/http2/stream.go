@@ -100,6 +100,13 @@ func (t *Stream) deliver(head []byte) {
 	t.session.news.push(t)
 }
 
+// conclude gives what ends a body to be read.
+func (t *Stream) conclude(tail []byte) {
+	t.in.push(t.session.pool, tail)
+	t.tail = len(tail)
+	t.session.unread += len(tail)
+}
+
 // receive takes data of a body, and says whether they can be.
 func (t *Stream) receive(data []byte) bool {
 	if t.form == formNone || t.length >= 0 && t.length < int64(len(data)) {
@@ -157,7 +164,7 @@ func (t *Stream) breakOff(err error) {
 
 // forgetIn forgets what was not read.
 func (t *Stream) forgetIn() {
-	t.session.unread -= t.head
+	t.session.unread -= t.head + t.tail
 	t.session.credit(t.data)
 	t.head, t.data, t.tail = 0, 0, 0
 	t.in.clear(t.session.pool)
@@ -231,6 +238,7 @@ func (t *Stream) readBody(buf []byte) (n int) {
 		tail := min(t.tail, len(buf)-n)
 		t.in.pull(p, buf[n:n+tail])
 		t.tail -= tail
+		t.session.unread -= tail
 		n += tail
 	}
 	return n
