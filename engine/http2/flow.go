@@ -95,7 +95,10 @@ func (t *Stream) spent(n int) {
 	t.sendWindow -= n
 	s.sendWindow -= n
 	s.quantum -= n
-	s.glitches.earn(earnedByFrame + n/bytesForGlitch)
+	s.glitches.earn(n / bytesForGlitch)
+	if t.sendWindow > 0 && s.sendWindow > 0 { // a window that is opened by a few bytes each time accounts for nothing
+		s.glitches.earn(earnedByFrame)
+	}
 }
 
 // beginData begins a frame of data.

@@ -289,6 +289,31 @@ func TestFloods(t *testing.T) {
 	}
 }
 
+// TestDribble: a client that takes an answer byte by byte is left.
+func TestDribble(t *testing.T) {
+	p := newPeer(t, NewServer(new(Pool)))
+	p.frame(kindSettings, 0, 0, appendSetting(nil, settingWindow, 0))
+	p.headers(1, flagEndStream, get...)
+	mustFeed(t, p)
+	s := p.session.Next()
+	mustWrite(t, s, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+	var err error
+	n := 0
+	for ; err == nil && n < 2*mostGlitches; n++ {
+		if taken, err := s.Write([]byte("body")); taken > 1 || err != nil {
+			t.Fatalf("%d bytes were taken: %v", taken, err)
+		}
+		p.sent()
+		p.word(kindWindow, 1, 1)
+		err = p.feed()
+		p.session.Next()
+	}
+	var failed *ConnectionError
+	if !errors.As(err, &failed) || failed.Code != CodeCalm {
+		t.Errorf("after %d: %v", n, err)
+	}
+}
+
 // TestBusyClient: a client that does much, and calls off half of it, meets no bound.
 func TestBusyClient(t *testing.T) {
 	p := newPeer(t, NewServer(new(Pool)))

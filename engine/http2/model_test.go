@@ -15,7 +15,7 @@ import (
 // TestModel: whatever is written at one end of two sessions comes out at the other, however it is cut into pieces and mixed
 // with others, unless one side calls it off.
 func TestModel(t *testing.T) {
-	for seed := range uint64(100) {
+	for seed := range uint64(60) {
 		w := newWorld(t, seed)
 		w.run()
 		if t.Failed() {
