@@ -16,7 +16,8 @@ type checkBlock struct {
 	TCP      *bool     `hcl:"tcp,optional"`
 	TCPRange hcl.Range `hcl:"tcp,attr_value_range"`
 
-	// HTTP asks by a GET of this path: the endpoint works when it answers with a status from 200 to 399.
+	// HTTP asks by a GET of this path: the endpoint works when it answers with a status from 200 to 399. The GET is one of
+	// HTTP/2 when that is the protocol of the service.
 	HTTP      *string   `hcl:"http,optional"`
 	HTTPRange hcl.Range `hcl:"http,attr_value_range"`
 
@@ -83,6 +84,7 @@ func (b *builder) check(s *serviceBlock) *mesh.Check {
 	}
 	if c.HTTP != nil {
 		built.Kind, built.Path = mesh.CheckHTTP, *c.HTTP
+		built.HTTP2 = mesh.Protocol(valueOr(s.Protocol, defaultProtocol)).IsHTTP2()
 		b.path(c.HTTPRange, *c.HTTP)
 	}
 	if c.GRPC != nil {

@@ -20,7 +20,7 @@ type listenerBlock struct {
 	Port      int       `hcl:"port"`
 	PortRange hcl.Range `hcl:"port,attr_value_range"`
 
-	// Protocol is "tcp": the bytes pass unread; or "http": HTTP/1, whose requests are routed one by one. Default: "tcp".
+	// Protocol is what endpoints speak there, as that of the service is. Default: "tcp".
 	Protocol      *string   `hcl:"protocol,optional"`
 	ProtocolRange hcl.Range `hcl:"protocol,attr_value_range"`
 
@@ -68,14 +68,14 @@ func (b *builder) listeners(s *serviceBlock) []mesh.Listener {
 // protocol returns how the bytes of a port are to be read.
 func (b *builder) protocol(written *string, at hcl.Range) mesh.Protocol {
 	protocol := valueOr(written, defaultProtocol)
-	switch protocol {
-	case string(mesh.TCP), string(mesh.HTTP):
+	switch {
+	case slices.Contains(mesh.Protocols, mesh.Protocol(protocol)):
 		return mesh.Protocol(protocol)
-	case "udp":
+	case protocol == "udp":
 		b.errorf(at, "UDP is not proxied", "meshd proxies TCP only, and answers UDP only for DNS. Remove the port, and let its "+
 			"callers connect to its real address.")
 	default:
-		b.errorf(at, "Unknown protocol", "There is no protocol %q. Write %s, or remove the argument.", protocol, alternatives([]string{string(mesh.TCP), string(mesh.HTTP)}))
+		b.errorf(at, "Unknown protocol", "There is no protocol %q. Write %s, or remove the argument.", protocol, alternatives(mesh.Protocols))
 	}
 	return mesh.TCP
 }

@@ -105,7 +105,7 @@ func didYouMean[V any](unknown string, declared map[string]V) string {
 }
 
 // alternatives returns words as a sentence offers them: "a", "b" or "c".
-func alternatives(words []string) string {
+func alternatives[T ~string](words []T) string {
 	text := ""
 	for i, w := range words {
 		switch {
@@ -115,7 +115,7 @@ func alternatives(words []string) string {
 		default:
 			text += ", "
 		}
-		text += strconv.Quote(w)
+		text += strconv.Quote(string(w))
 	}
 	return text
 }

@@ -104,12 +104,12 @@ func (b *builder) shaped(own block, at hcl.Range, service, kind string) {
 	}
 }
 
-// speaksHTTP says whether a port of the service is read as HTTP.
+// speaksHTTP says whether requests are read at a port of the service.
 func (s *serviceBlock) speaksHTTP() bool { return s.hasPort(true) }
 
 // hasPort says whether the service has a port whose requests are read, or one whose bytes are not.
 func (s *serviceBlock) hasPort(read bool) bool {
-	isOne := func(protocol *string) bool { return (valueOr(protocol, defaultProtocol) == string(mesh.HTTP)) == read }
+	isOne := func(protocol *string) bool { return mesh.Protocol(valueOr(protocol, defaultProtocol)).IsHTTP() == read }
 	return isOne(s.Protocol) || slices.ContainsFunc(s.Listeners, func(l *listenerBlock) bool { return isOne(l.Protocol) })
 }
 

@@ -23,14 +23,14 @@ const (
 type asker struct {
 	dialer net.Dialer
 	client http.Client
-	grpc   http.Client // of HTTP/2 from the first byte
+	two    http.Client // of HTTP/2 from the first byte
 }
 
 func newAsker() *asker {
 	a := &asker{dialer: net.Dialer{KeepAlive: -1}}
 	a.dialer.SetMultipathTCP(false)
-	a.client, a.grpc = a.over(nil), a.over(new(http.Protocols))
-	a.grpc.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
+	a.client, a.two = a.over(nil), a.over(new(http.Protocols))
+	a.two.Transport.(*http.Transport).Protocols.SetUnencryptedHTTP2(true)
 	return a
 }
 
@@ -71,7 +71,11 @@ func (a *asker) askHTTP(ctx context.Context, t *Target) error {
 	}
 	request.Host = t.Service
 	request.Header.Set("User-Agent", "meshd")
-	answer, err := a.client.Do(request)
+	client := &a.client
+	if t.Check.HTTP2 {
+		client = &a.two
+	}
+	answer, err := client.Do(request)
 	if err != nil {
 		return short(err)
 	}

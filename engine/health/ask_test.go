@@ -65,6 +65,25 @@ func TestAskHTTP(t *testing.T) {
 	}
 }
 
+func TestAskHTTP2(t *testing.T) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Proto != "HTTP/2.0" || r.URL.Path != "/ok" {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	server.Config.Protocols = new(http.Protocols)
+	server.Config.Protocols.SetUnencryptedHTTP2(true)
+	server.Start()
+	t.Cleanup(server.Close)
+	for path, want := range map[string]string{"/ok": "", "/sick": "GET /sick is answered with 503 Service Unavailable"} {
+		asked := target(mesh.CheckHTTP, path, server.Listener)
+		asked.Check.HTTP2 = true
+		if got := text(newAsker().ask(t.Context(), asked)); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
 func text(err error) string {
 	if err == nil {
 		return ""

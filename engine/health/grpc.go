@@ -37,7 +37,7 @@ func (a *asker) askGRPC(ctx context.Context, t *Target) error {
 	request.Header.Set("User-Agent", "meshd")
 	request.Header.Set("Content-Type", "application/grpc")
 	request.Header.Set("Te", "trailers")
-	answer, err := a.grpc.Do(request)
+	answer, err := a.two.Do(request)
 	if err != nil {
 		return short(err)
 	}

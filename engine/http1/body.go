@@ -17,6 +17,8 @@ type Body struct {
 
 	stranger   bool // who sends it may be anybody
 	underscore bool // in the name of the trailer
+	isStatus   bool // the trailer is grpc-status
+	status     int  // of gRPC, as the trailers have said so far, and 1; 0: they have not
 }
 
 // Begin begins a body.
@@ -60,6 +62,9 @@ func (b *Body) Advance(n int) {
 
 // EndsByClose says whether a body ends with the connection.
 func (b *Body) EndsByClose() bool { return b.kind == UntilClose }
+
+// GRPCStatus returns the status of gRPC that the trailers of a body which is done have said, if they have.
+func (b *Body) GRPCStatus() (int, bool) { return b.status - 1, b.status > 0 }
 
 // Feed follows the next bytes that came. The first n of them belong to the body, and done says whether it ends with them.
 //

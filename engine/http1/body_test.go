@@ -302,3 +302,36 @@ func TestUnreadBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestGRPCStatusOfTrailers(t *testing.T) {
+	tests := map[string]int{
+		"Grpc-Status: 0": 0,
+		"grpc-status:14": 14,
+		"A: b\r\ngrpc-status: \t7 \r\ngrpc-message: 9": 7,
+		"grpc-status: 13\r\ngrpc-status: 5":            5,
+		"grpc-status: 255":                             255,
+		"grpc-status: 256":                             -1,
+		"grpc-status: 99999999999999999999":            -1,
+		"grpc-status: -1":                              -1,
+		"grpc-status: 1x":                              -1,
+		"grpc-status:":                                 -1,
+		"grpc-statuses: 1":                             -1,
+		"grpc-statu: 1":                                -1,
+		"x-grpc-status: 1":                             -1,
+	}
+	for trailers, want := range tests {
+		raw := []byte("5\r\nhello\r\n0\r\n" + trailers + "\r\n\r\n")
+		for size := range len(raw) {
+			var b Body
+			b.Begin(Framing{Kind: ChunkedBody})
+			for from := 0; from < len(raw); from += size + 1 {
+				if _, _, err := b.Feed(raw[from:min(from+size+1, len(raw))]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got, ok := b.GRPCStatus(); ok != (want >= 0) || ok && got != want {
+				t.Errorf("%q in pieces of %d: status %d, %v; want %d", trailers, size+1, got, ok, want)
+			}
+		}
+	}
+}

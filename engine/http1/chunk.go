@@ -167,10 +167,16 @@ func (b *Body) trailer(c byte) Error {
 		return ErrReserved
 	case s == trailerName && c == ':' && b.mayTrail():
 		b.state = trailerValue
+		if b.isStatus = b.isGRPCStatus(); b.isStatus {
+			b.status = 0
+		}
 
 	case s == trailerValue && c == '\r':
 		b.state = trailerLF
 	case s == trailerValue && class[c]&isControl == 0:
+		if b.isStatus {
+			b.readStatus(c)
+		}
 	case s == trailerLF && c == '\n':
 		b.state = trailerStart
 	default:
@@ -195,6 +201,26 @@ func (b *Body) mayTrail() bool {
 		return true
 	}
 	return MayTrail(NameOf(b.name[:b.nameLen]))
+}
+
+// isGRPCStatus says whether the trailer is the one that says how a call of gRPC has ended.
+func (b *Body) isGRPCStatus() bool {
+	return b.nameLen <= len(b.name) && same(b.name[:b.nameLen], "grpc-status")
+}
+
+// readStatus follows a letter of that trailer. What is no number is no status, nor is one beyond all that there are.
+func (b *Body) readStatus(c byte) {
+	const most = 255
+	if c == ' ' || c == '\t' {
+		b.isStatus = b.status == 0 // behind a number nothing more is to come
+		return
+	}
+	status := max(b.status-1, 0)*10 + int(c) - '0'
+	if c < '0' || c > '9' || status > most {
+		b.isStatus, b.status = false, 0
+		return
+	}
+	b.status = status + 1
 }
 
 // MayTrail says whether a field of that name may stand behind a body.

@@ -14,9 +14,20 @@ type Protocol string
 
 // The protocols.
 const (
-	TCP  Protocol = "tcp"  // bytes pass unread
-	HTTP Protocol = "http" // HTTP/1: requests are routed one by one
+	TCP   Protocol = "tcp"   // bytes pass unread
+	HTTP  Protocol = "http"  // requests are routed one by one, and endpoints speak HTTP/1
+	HTTP2 Protocol = "http2" // the same, and endpoints speak HTTP/2
+	GRPC  Protocol = "grpc"  // gRPC, over HTTP/2
 )
+
+// Protocols are all of them.
+var Protocols = []Protocol{TCP, HTTP, HTTP2, GRPC}
+
+// IsHTTP says whether requests are read, and routed one by one.
+func (p Protocol) IsHTTP() bool { return p == HTTP || p.IsHTTP2() }
+
+// IsHTTP2 says whether endpoints speak HTTP/2, from the first byte on.
+func (p Protocol) IsHTTP2() bool { return p == HTTP2 || p == GRPC }
 
 // Service is a name with a port and a protocol.
 type Service struct {
@@ -109,6 +120,7 @@ const (
 type Check struct {
 	Kind     CheckKind
 	Path     string        // of the GET, with its query; of http alone
+	HTTP2    bool          // the GET is one of HTTP/2
 	Name     string        // of what serves; empty: the server as a whole; of grpc alone
 	Interval time.Duration // from the beginning of one check to that of the next
 	Timeout  time.Duration // for a whole check; at most Interval

@@ -31,11 +31,11 @@ func (x *exchange) admit() bool {
 	}
 	switch {
 	case !b.limiter.Allow(x.conn.source, x.conn.loop.now):
-		x.decline(http1.Answer{Status: 429, Body: string(mesh.ReasonRateLimited) + "\n"}, mesh.ReasonRateLimited)
+		x.decline(x.answerWith(429, mesh.ReasonRateLimited), mesh.ReasonRateLimited)
 		return false
 	case b.connections > 0 && b.load.Connections() >= b.connections, // each request takes one
 		b.requests > 0 && !b.load.BeginRequest(b.requests):
-		x.decline(http1.Answer{Status: 503, Body: string(mesh.ReasonOverload) + "\n"}, mesh.ReasonOverload)
+		x.decline(x.answerWith(503, mesh.ReasonOverload), mesh.ReasonOverload)
 		return false
 	}
 	if b.requests > 0 {

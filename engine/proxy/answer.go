@@ -31,6 +31,7 @@ func (x *exchange) download() bool {
 			return true
 		}
 		if x.downloaded = x.answer.Done(); x.downloaded {
+			x.sawEnd()
 			u.readable = u.closing // whether there is more is looked at before the next request
 		}
 		return n > 0
@@ -88,7 +89,7 @@ func (x *exchange) hear(data []byte) {
 		return
 	}
 	if x.downloaded = done; done {
-		x.sawEnd(data[:used])
+		x.sawEnd()
 	}
 	x.reusable = x.reusable && used == len(data) // what nobody asked for is no answer to the next
 	x.send(&x.toClient, &c.client, data[:used], x.sentDown)
@@ -127,8 +128,9 @@ func (x *exchange) passHead(data []byte, n int) bool {
 	}
 	if x.answering {
 		x.headAt = l.now
+		x.held = false // it is not sent again any more
 		x.saw(data[:n], h)
-		x.endpoint.Status(x.code, l.now)
+		x.assess(!x.grpc || x.grpcCode > 0 || x.code != 200)
 		x.stick(&edits)
 	}
 	if x.toClient.bytes == nil {
@@ -159,16 +161,26 @@ func (x *exchange) serverEnds(err error) {
 	switch {
 	case x.answering && err == nil && x.up.broken == nil && x.endless:
 		x.downloaded, x.reusable = true, false
+		x.sawEnd()
 	case x.up.hungUp: // it has taken that for the end of the client
 		x.conn.end(mesh.ReasonClientReset, errors.Join(err, io.ErrUnexpectedEOF))
 	case x.answering:
-		x.conn.end(mesh.ReasonEndpointReset, errors.Join(err, io.ErrUnexpectedEOF))
+		if !x.assessed {
+			x.endpoint.Status(502, x.conn.loop.now)
+		}
+		why := mesh.ReasonEndpointReset
+		if isMalformed(err) {
+			why = mesh.ReasonBadAnswer
+		}
+		x.conn.end(why, errors.Join(err, io.ErrUnexpectedEOF))
+	case isMalformed(err):
+		x.badAnswer(err)
 	case x.isUntouched(err):
 		x.repeat()
 	case errors.Is(err, errRefused):
 		x.failTry(502, mesh.ReasonRefused)
 	default:
-		if !x.up.reused || x.heard { // else it may have been closed for being idle
+		if (!x.up.mayBeStale(err) || x.heard) && x.up.isToBlame(err) {
 			x.endpoint.Reset(time.Now())
 		}
 		x.failTry(502, mesh.ReasonEndpointReset)
@@ -197,6 +209,11 @@ func (x *exchange) finish() {
 	}
 	x.record(x.code, why)
 	switch {
+	case c.carrier != nil:
+		if x.endless {
+			_ = c.client.shutdown() // it fails only when the answer has ended otherwise
+		}
+		c.end(why, nil)
 	case x.keepsAlive:
 		x.stage, x.task = forHead, task{}
 		x.expect()

@@ -14,7 +14,7 @@ const longBody = 128 << 10
 
 // takePipe gets a pipe for what comes next of a body, if that is long and may be passed on unread; without one it is copied.
 func takePipe(d *direction, src, dst *side, body *http1.Body) bool {
-	if body.Unread() < longBody {
+	if body.Unread() < longBody || src.stream != nil || dst.stream != nil {
 		return false
 	}
 	d.src, d.dst = src, dst

@@ -38,7 +38,9 @@ type conn struct {
 	target *route.Target     // where the connection goes; nil when there is only that, or its requests are read
 	pair   *observe.Connections
 
-	http *exchange // nil: the bytes pass unread
+	http    *exchange   // nil: the bytes pass unread
+	link    *clientLink // it speaks HTTP/2; nil: it does not
+	carrier *clientLink // whose stream client is; nil: it is a socket
 
 	client, server   side
 	upload, download direction
@@ -97,7 +99,7 @@ func (c *conn) begin(at netip.AddrPort) {
 	if !c.identify(at) {
 		return
 	}
-	if c.port.Protocol != mesh.HTTP && !c.route() {
+	if !c.port.Protocol.IsHTTP() && !c.route() {
 		c.end(mesh.ReasonOverload, nil)
 		return
 	}
@@ -112,7 +114,7 @@ func (c *conn) begin(at netip.AddrPort) {
 		c.end(mesh.ReasonInternal, err)
 		return
 	}
-	if c.port.Protocol == mesh.HTTP {
+	if c.port.Protocol.IsHTTP() {
 		c.http = &exchange{conn: c}
 		if !c.http.face(c.port) {
 			c.end(mesh.ReasonOverload, nil)
@@ -239,9 +241,13 @@ func (c *conn) happened(which int32, events uint32) {
 func (c *conn) about(s *side, events uint32) {
 	defer c.contain()
 	if events&unix.EPOLLERR != 0 {
-		if err := socketError(s.fd); err != nil {
+		if err := s.socketError(); err != nil {
 			c.broke(s, err)
 		}
+	}
+	if c.link != nil {
+		c.link.happened()
+		return
 	}
 	if c.http != nil && c.http.about(s) {
 		return
@@ -339,9 +345,6 @@ func (c *conn) part() {
 
 // tend looks after a connection that may be old.
 func (c *conn) tend(now time.Time) {
-	if c.http != nil {
-		c.http.tend(now)
-	}
 	if c.kept || c.server.fd < 0 || c.stage.Load() == connecting || now.Sub(c.start) < keepAliveAfter {
 		return
 	}
@@ -359,10 +362,17 @@ func (c *conn) end(reason mesh.Reason, err error) {
 		return
 	}
 	c.ended = true
+	if c.carrier != nil {
+		c.endStream(reason, err)
+		return
+	}
 	defer c.letGo() // also when what follows panics: a drain waits for it without patience
 	c.leave()
 	c.disarm()
 	c.loop.remove(c)
+	if c.link != nil {
+		c.link.close(reason)
+	}
 	c.upload.drop()
 	c.download.drop()
 	closing := closeWithReset
@@ -416,7 +426,7 @@ func (c *conn) record(reason mesh.Reason, err error) {
 	if c.http == nil {
 		c.tell(reason)
 	}
-	c.log(reason, err)
+	c.log("connection closed", reason, err)
 }
 
 // contain keeps a fault in the code of one connection from ending all of them. It must be deferred itself.
@@ -427,7 +437,7 @@ func (c *conn) contain() {
 	}
 }
 
-func (c *conn) log(reason mesh.Reason, err error) {
+func (c *conn) log(what string, reason mesh.Reason, err error) {
 	ctx := context.Background()
 	if !c.out.log.Enabled(ctx, slog.LevelDebug) {
 		return
@@ -456,5 +466,5 @@ func (c *conn) log(reason mesh.Reason, err error) {
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
 	}
-	c.out.log.LogAttrs(ctx, slog.LevelDebug, "connection closed", attrs...)
+	c.out.log.LogAttrs(ctx, slog.LevelDebug, what, attrs...)
 }

@@ -144,6 +144,8 @@ func (x *exchange) overdue() {
 		x.failTry(504, mesh.ReasonTimeout)
 	case isOver(u.look):
 		x.look()
+	case isOver(u.connect) && x.up.link != nil:
+		x.up.link.accepted(errConnectTimeout)
 	case isOver(u.connect):
 		x.notConnected(errConnectTimeout)
 	default:

@@ -39,6 +39,9 @@ var (
 // connections to it.
 func (x *exchange) face(p *snapshot.Port) bool {
 	c := x.conn
+	if c.carrier != nil {
+		return x.faceStream(p)
+	}
 	switch edge := p != nil && p.Service.Edge; {
 	case edge && x.edge == nil:
 		held, ok := c.out.clients.take(clientKey{p.Service.Name, c.source})
@@ -50,12 +53,24 @@ func (x *exchange) face(p *snapshot.Port) bool {
 	return true
 }
 
+// faceStream is face of a stream, which counts as no connection of its own.
+func (x *exchange) faceStream(p *snapshot.Port) bool {
+	link := x.conn.carrier.conn.http
+	ok := link.face(p)
+	x.edge = nil
+	if link.edge != nil {
+		x.guard = guard{client: link.edge.client}
+		x.edge = &x.guard
+	}
+	return ok
+}
+
 // letDown ends to be on guard.
 func (x *exchange) letDown() {
-	if x.edge != nil {
+	if x.edge != nil && x.conn.carrier == nil {
 		x.conn.out.clients.give(x.edge.client)
-		x.edge = nil
 	}
+	x.edge = nil
 }
 
 // expect bounds how long a client may be without a request.
@@ -71,6 +86,9 @@ func (x *exchange) idle() {
 	defer c.contain()
 	if hasInput(c.client.fd) { // it may be about to come
 		x.hurry()
+		return
+	}
+	if c.link != nil && c.link.isToldFirst() {
 		return
 	}
 	x.told = true // there is nothing to tell
@@ -111,7 +129,7 @@ func (x *exchange) admitClient() bool {
 		return true
 	}
 	if !x.edge.client.begin() {
-		x.decline(http1.Answer{Status: 429, Body: string(mesh.ReasonOverload) + "\n"}, mesh.ReasonOverload)
+		x.decline(x.answerWith(429, mesh.ReasonOverload), mesh.ReasonOverload)
 		return false
 	}
 	x.counts.client = x.edge.client

@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"time"
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/http2"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/route"
 	"github.com/meshd/meshd/engine/snapshot"
@@ -32,8 +34,9 @@ type exchange struct {
 	port     *snapshot.Port     // that the client has dialled, in it
 	only     *balance.Endpoint  // if that was dialled by its own address
 
-	note *note  // of the request; nil: nobody is told of it
-	edge *guard // the client may be a stranger; nil: it is none
+	note  *note  // of the request; nil: nobody is told of it
+	edge  *guard // the client may be a stranger; nil: it is none
+	guard guard  // edge of a stream
 	task
 }
 
@@ -78,6 +81,7 @@ type task struct {
 	headAt   time.Time         // when the head of the answer came; zero: it has not
 	grpc     bool              // it is one of gRPC
 	grpcCode int               // the status of gRPC, and 1; 0: none was answered
+	assessed bool              // the balancer has been told of the answer
 	recorded bool              // its end is
 	freed    traffic           // of the connection, when it was turned into a stream of bytes
 }
@@ -101,6 +105,7 @@ const (
 	forAnswer                       // and, meanwhile, for the rest of the request
 	forEnd                          // of a client who has been told all, and may still be sending
 	forBytes                        // both sides have agreed to speak something else
+	forStreams                      // it has turned out to be HTTP/2, of which each stream has an exchange of its own
 )
 
 // headTimeout is how long a client may take from the first byte of a request to the end of its head.
@@ -113,7 +118,7 @@ func (x *exchange) about(s *side) bool {
 	case x.stage == forBytes:
 		return false
 	case s == &c.client && s.broken != nil:
-		c.end(mesh.ReasonClientReset, s.broken)
+		c.end(c.endOf(s.broken), s.broken)
 		return true
 	case x.stage == forConnect && s == &x.up.side && s.writable:
 		x.connected()
@@ -215,10 +220,13 @@ func (x *exchange) take(data []byte) bool {
 	}
 	x.conn.leave()
 	x.partial = nil
-	if err != nil {
-		x.refuse(err)
-	} else {
+	switch {
+	case err == nil:
 		x.begin(data, n, h)
+	case errors.Is(err, http1.ErrPreface) && x.snapshot == nil && bytes.HasPrefix(data, []byte(http2.Preface[:3])):
+		x.startLink(data)
+	default:
+		x.refuse(err)
 	}
 	return true
 }
@@ -231,7 +239,7 @@ func (x *exchange) refuse(err error) {
 	}
 	x.conn.out.log.Debug("request refused", "id", x.conn.id, "reason", string(why), "error", err)
 	x.store(nil)
-	x.task = task{begun: x.conn.loop.now, method: x.method} // none of it is uploaded: who knows where it ends
+	x.task = task{begun: x.conn.loop.now, method: x.method, grpc: x.grpc} // none of it is uploaded: who knows where it ends
 	code := 400
 	if e, ok := errors.AsType[http1.Error](err); ok {
 		code = e.Status()
@@ -269,7 +277,6 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 	}
 	x.uploaded = done
 	x.mayRepeat = done && used == 0 && x.method.Idempotent()
-	x.held = x.mayRepeat
 	edits, err := x.route(data[:n], h)
 	if x.edge != nil && err == nil {
 		x.watch(h, used)
@@ -280,6 +287,7 @@ func (x *exchange) begin(data []byte, n int, h *http1.Head) {
 		x.refuse(err)
 		return
 	}
+	x.held = x.mayRepeat || x.toHTTP2() && used <= heldFreely // endpoints of HTTP/2 say which requests they have not touched
 	if x.decision.Route != nil && x.decision.Target == nil {
 		x.answerItself()
 		x.store(data[n+used:])
@@ -361,7 +369,7 @@ func (x *exchange) clientEnds(err error) bool {
 	case errors.Is(err, errNothing):
 		return false
 	case err != nil:
-		c.end(mesh.ReasonClientReset, err)
+		c.end(c.endOf(err), err)
 	case x.stage == forHead && len(x.input) == 0:
 		c.end(mesh.ReasonDone, nil)
 	case x.stage == forEnd:

@@ -191,7 +191,7 @@ func TestRefusedRequests(t *testing.T) {
 		"GET / HTTP/1.1\r\nHost: a\r\n b: c\r\n\r\n":                                                     400,
 		"GET / HTTP/2.0\r\nHost: a\r\n\r\n":                                                              505,
 		"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n":                                                      405,
-		"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                                                               505,
+		"\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n":                                                           505,
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\na":                  400,
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n": 400,
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n":                     400,

@@ -38,10 +38,6 @@ func (x *exchange) abort() bool {
 		x.decline(http1.Answer{Status: a.HTTPStatus, Body: string(mesh.ReasonFault) + "\n"}, mesh.ReasonFault)
 		return true
 	}
-	x.decline(http1.Answer{Status: 200, Fields: []http1.Field{
-		{Name: "Content-Type", Value: []byte("application/grpc")},
-		{Name: "Grpc-Status", Value: strconv.AppendInt(nil, int64(a.GRPCStatus), 10)},
-		{Name: "Grpc-Message", Value: []byte(mesh.ReasonFault)},
-	}}, mesh.ReasonFault)
+	x.decline(grpcAnswer(strconv.Itoa(a.GRPCStatus), mesh.ReasonFault), mesh.ReasonFault)
 	return true
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshd/meshd/engine/accesslog"
 	"github.com/meshd/meshd/engine/http1"
+	"github.com/meshd/meshd/engine/http2"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/snapshot"
 	"github.com/meshd/meshd/engine/trace"
@@ -59,8 +60,15 @@ type loop struct {
 	spans   *trace.Lane
 	buffers [][]byte                    // that nobody uses
 	idle    map[upstreamKey][]*upstream // the last one is the one that was used last
-	mirrors map[*mirror]struct{}        // that are under way
-	seen    *snapshot.Snapshot          // whose endpoints idle connections may be of
+
+	pool                           http2.Pool
+	links, spareLinks              []*link // to work at the end of the turn
+	endpointLinks                  map[upstreamKey][]*endpointLink
+	spare, spent                   []*conn // of streams: that nobody uses, and that have ended in this turn
+	spareUpstreams, spentUpstreams []*upstream
+
+	mirrors map[*mirror]struct{} // that are under way
+	seen    *snapshot.Snapshot   // whose endpoints idle connections may be of
 
 	all  []*loop      // this one too
 	load atomic.Int32 // connections that are here or on their way
@@ -77,6 +85,7 @@ type loop struct {
 type slot struct {
 	conn       *conn
 	upstream   *upstream
+	link       *endpointLink
 	generation int32
 }
 
@@ -169,12 +178,14 @@ func (l *loop) run() {
 		l.goOn()
 		l.expire()
 		l.tend()
+		l.workLinks()
+		l.reuseStreams()
 	}
 }
 
 // wait returns the events that are there, or waits for the next.
 func (l *loop) wait(events []unix.EpollEvent) (int, error) {
-	if n, err := poll(l.epoll, events); n > 0 || err != nil || len(l.ready) > 0 {
+	if n, err := poll(l.epoll, events); n > 0 || err != nil || len(l.ready)+len(l.links) > 0 {
 		return n, err
 	}
 	if l.now.Sub(l.yielded) > yieldInterval {
@@ -186,7 +197,7 @@ func (l *loop) wait(events []unix.EpollEvent) (int, error) {
 
 // patience returns for how many milliseconds the loop may sleep; -1 for as long as nothing happens.
 func (l *loop) patience() int {
-	if len(l.ready) > 0 {
+	if len(l.ready)+len(l.links) > 0 {
 		return 0
 	}
 	until := l.deadlines.next()
@@ -237,6 +248,8 @@ func (l *loop) dispatch(event *unix.EpollEvent) {
 			s.conn.happened(event.Fd&1, event.Events)
 		case s.upstream != nil:
 			s.upstream.happened(event.Events)
+		case s.link != nil:
+			s.link.happened(event.Events)
 		}
 	}
 }
@@ -301,11 +314,18 @@ func (l *loop) tend() {
 			l.nextTend = l.now.Add(tendInterval)
 			c.tend(l.now)
 		}
+		if u := l.slots[i].upstream; u != nil && u.user != nil {
+			l.nextTend = l.now.Add(tendInterval)
+			u.tend(l.now)
+		}
+		if k := l.slots[i].link; k != nil {
+			k.tend(l.now)
+		}
 	}
 	l.endMirrors(l.now)
 	l.see(l.out.snapshots.Load())
 	l.closeIdle(l.now.Add(-upstreamIdle))
-	if len(l.idle)+len(l.mirrors) > 0 {
+	if len(l.idle)+len(l.endpointLinks)+len(l.mirrors) > 0 {
 		l.nextTend = l.now.Add(tendInterval)
 	}
 }

@@ -107,9 +107,9 @@ func (m *mirror) begin() (sent bool) {
 	}
 	m.endpoint.Acquire()
 	key := upstreamKey{m.endpoint.Address, m.source}
-	if m.up = l.idleUpstream(key, m); m.up == nil {
+	if m.up = l.atHand(key, t.HTTP2, m); m.up == nil {
 		var err error
-		if m.up, err = l.dialUpstream(key, m); err != nil {
+		if m.up, err = l.dialUpstream(key, t.HTTP2, m); err != nil {
 			m.end(cut)
 			return false
 		}
@@ -211,7 +211,7 @@ func (m *mirror) hear(data []byte) bool {
 func (m *mirror) end(how leaving) {
 	delete(m.loop.mirrors, m)
 	if m.up != nil {
-		if how == reuse {
+		if how == reuse && m.up.link == nil {
 			m.loop.keep(m.up)
 		} else {
 			m.up.close(false)

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"io"
 	"time"
 
 	"github.com/meshd/meshd/engine/http1"
@@ -11,9 +12,11 @@ import (
 func (x *exchange) respond(code int, why mesh.Reason) {
 	x.leaveServer(cut)
 	x.empty(&x.toServer)
-	x.say(http1.Answer{Status: code, Body: string(why) + "\n", Close: true})
+	a := x.answerWith(code, why)
+	a.Close = true
+	x.say(a)
 	x.over()
-	x.record(code, why)
+	x.record(a.Status, why)
 	x.part(why)
 }
 
@@ -48,6 +51,10 @@ func (x *exchange) discard() bool {
 		}
 		x.empty(&x.toClient)
 		x.told = true
+		if c.carrier != nil {
+			c.end(x.why, nil)
+			return true
+		}
 		if err := c.client.shutdown(); err != nil {
 			c.end(x.why, err)
 			return true
@@ -65,10 +72,14 @@ func (x *exchange) discard() bool {
 
 // hangUp tells the endpoint that the client has ended its side of the connection while it waits for the answer. Most clients are
 // gone then, and most servers take it for that; those that answer all the same are heard. What a client has sent for its next
-// requests comes before such an end.
+// requests comes before such an end. In HTTP/2 there is no such half: there the request is cancelled.
 func (x *exchange) hangUp() {
 	c, u := x.conn, x.up
 	if !c.client.closing || u.hungUp || c.client.fd < 0 || len(x.input) > 0 || !hasEnded(c.client.fd) {
+		return
+	}
+	if u.link != nil {
+		c.end(mesh.ReasonClientReset, io.ErrUnexpectedEOF)
 		return
 	}
 	u.hungUp = true
@@ -80,6 +91,10 @@ func (x *exchange) hangUp() {
 // tooSlow ends the wait for a head.
 func (x *exchange) tooSlow(why mesh.Reason) {
 	defer x.conn.contain()
+	if k := x.conn.link; k != nil {
+		k.tooSlow(why)
+		return
+	}
 	x.store(nil)
 	x.partial, x.task = nil, task{begun: x.conn.loop.now}
 	x.respond(408, why)
@@ -92,18 +107,11 @@ func (x *exchange) rest() {
 	c := x.conn
 	defer c.contain()
 	switch {
+	case c.link != nil:
+		c.link.rest()
 	case !c.out.drains.Load() || x.stage != forHead || len(x.input) > 0:
 	case c.client.readable || hasInput(c.client.fd):
 	case c.received.Load() > 0 || time.Since(c.start) > lastWords:
 		c.end(mesh.ReasonDone, nil)
 	}
-}
-
-// tend gives keepalive to the connection to an endpoint that takes long.
-func (x *exchange) tend(now time.Time) {
-	if x.up == nil || x.up.kept || x.stage == forConnect || now.Sub(x.begun) < keepAliveAfter {
-		return
-	}
-	x.up.kept = true
-	keepAlive(x.up.fd)
 }

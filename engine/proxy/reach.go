@@ -28,10 +28,13 @@ func (x *exchange) reach(err error, fresh bool) {
 		}
 		x.endpoint, x.last = endpoint, endpoint
 		c.endpoint.Store(endpoint)
+		if k := c.carrier; k != nil {
+			k.conn.endpoint.Store(endpoint)
+		}
 		endpoint.Acquire()
 		key := upstreamKey{endpoint.Address, c.source}
-		if !fresh {
-			if x.up = l.idleUpstream(key, x); x.up != nil {
+		if !fresh || x.toHTTP2() { // there, no request gets a connection that has ended
+			if x.up = l.atHand(key, x.toHTTP2(), x); x.up != nil {
 				x.stage = forAnswer
 				c.pair.Pool(observe.Reused)
 				x.stopWaiting()
@@ -44,9 +47,11 @@ func (x *exchange) reach(err error, fresh bool) {
 			x.respond(503, mesh.ReasonOverload)
 			return
 		}
-		if x.up, err = l.dialUpstream(key, x); err == nil {
+		if x.up, err = l.dialUpstream(key, x.toHTTP2(), x); err == nil {
 			x.stage = forConnect
-			c.pair.Pool(observe.Dialled)
+			if !x.up.follows {
+				c.pair.Pool(observe.Dialled)
+			}
 			x.until.connect = l.now.Add(c.out.patience(x.connectTimeout()))
 			x.arm()
 			return
@@ -73,8 +78,10 @@ func (x *exchange) next() *balance.Endpoint {
 
 // failed counts a connect that failed.
 func (x *exchange) failed(err error) {
-	x.endpoint.Fail(time.Now(), err)
-	x.conn.pair.ConnectFailed()
+	if x.up == nil || !x.up.follows { // those who wait for the same connection count one failure
+		x.endpoint.Fail(time.Now(), err)
+		x.conn.pair.ConnectFailed()
+	}
 	x.leaveServer(cut)
 }
 
@@ -82,7 +89,7 @@ func (x *exchange) failed(err error) {
 func (x *exchange) leaveServer(how leaving) {
 	switch {
 	case x.up == nil:
-	case how == reuse && (x.snapshot == x.conn.loop.seen || has(x.conn.loop.seen, x.up.key.address)):
+	case x.up.link == nil && how == reuse && (x.snapshot == x.conn.loop.seen || has(x.conn.loop.seen, x.up.key.address)):
 		if !x.conn.loop.keep(x.up) {
 			x.conn.pair.Pool(observe.PoolFull)
 		}
@@ -119,7 +126,9 @@ func (x *exchange) connected() {
 		x.notConnected(err)
 		return
 	}
-	x.endpoint.Connect()
+	if !x.up.follows {
+		x.endpoint.Connect()
+	}
 	x.stage = forAnswer
 	x.stopWaiting()
 	x.arm()

@@ -1,8 +1,6 @@
 package proxy
 
 import (
-	"bytes"
-	"strconv"
 	"time"
 
 	"github.com/meshd/meshd/engine/accesslog"
@@ -60,63 +58,24 @@ func bytesOf(c *conn) traffic { return traffic{c.sent.Load(), c.received.Load()}
 
 // protocol returns what the client speaks.
 func (x *exchange) protocol() observe.Protocol {
-	if x.grpc {
+	switch {
+	case x.grpc:
 		return observe.GRPC
+	case x.conn.carrier != nil:
+		return observe.HTTP2
 	}
 	return observe.HTTP1
 }
 
 // version returns the same as a line of the log shows it.
 func (x *exchange) version() string {
-	if x.minor == 0 {
+	switch {
+	case x.conn.carrier != nil:
+		return "HTTP/2"
+	case x.minor == 0:
 		return "HTTP/1.0"
 	}
 	return "HTTP/1.1"
-}
-
-// isGRPC says whether a request is one of gRPC.
-func isGRPC(data []byte, h *http1.Head) bool {
-	if h.MethodID() != http1.MethodPost {
-		return false
-	}
-	i := h.Find(data, "content-type", 0)
-	if i < 0 {
-		return false
-	}
-	_, kind := h.Field(data, i)
-	return bytes.HasPrefix(kind, []byte("application/grpc"))
-}
-
-// grpcStatus returns the status of gRPC that was answered, if there was one.
-func (x *exchange) grpcStatus() (int, bool) { return x.grpcCode - 1, x.grpcCode > 0 }
-
-// saw looks for the status of gRPC in the head of an answer.
-func (x *exchange) saw(data []byte, h *http1.Head) {
-	if !x.grpc {
-		return
-	}
-	if i := h.Find(data, "grpc-status", 0); i >= 0 {
-		_, value := h.Field(data, i)
-		x.sawStatus(value)
-	}
-}
-
-// sawEnd looks for it in the trailers, with which the last piece of a body ends.
-func (x *exchange) sawEnd(piece []byte) {
-	const name = "\ngrpc-status:"
-	if !x.grpc || x.grpcCode > 0 {
-		return
-	}
-	if i := bytes.LastIndex(piece, []byte(name)); i >= 0 {
-		value, _, _ := bytes.Cut(piece[i+len(name):], []byte("\r"))
-		x.sawStatus(bytes.TrimSpace(value))
-	}
-}
-
-func (x *exchange) sawStatus(value []byte) {
-	if n, err := strconv.ParseUint(string(value), 10, 8); err == nil {
-		x.grpcCode = int(n) + 1
-	}
 }
 
 // note is what is remembered of a request from its head on, if somebody is told of it at its end.

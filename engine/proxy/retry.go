@@ -11,8 +11,20 @@ import (
 	"github.com/meshd/meshd/engine/route"
 )
 
-// heldMost is how many bytes of a body are held, so that they can be sent again. A request that has more is sent once.
-const heldMost = 64 << 10
+const (
+	// heldMost is how many bytes of a body are held, so that they can be sent again. A request that has more is sent once.
+	heldMost = 64 << 10
+	// heldFreely is the same for a request that is sent again only if its endpoint says that it has not touched it.
+	heldFreely = 8 << 10
+)
+
+// heldMost returns how many bytes of the body are held.
+func (x *exchange) heldMost() int {
+	if x.retry() == nil {
+		return heldFreely
+	}
+	return heldMost
+}
 
 // errRefused is part of the error of a read from an endpoint that has said that it did nothing for the request.
 var errRefused = errors.New("the endpoint has refused the request")
@@ -106,8 +118,15 @@ func failsFor(r *route.Retry, why mesh.Reason) bool {
 func (x *exchange) dismiss(data []byte, n int) bool {
 	r, h := x.retry(), &x.conn.loop.head
 	code := h.Status()
-	if r == nil || code < 200 || !r.OnStatus(code) && !x.failsByGRPC(r, data) {
+	if r == nil || code < 200 {
 		return false
+	}
+	status, said := statusOf(data, h)
+	if !r.OnStatus(code) && !(said && r.OnGRPC(status)) {
+		return false
+	}
+	if n, ok := parseStatus(status); ok && x.grpc && code == 200 {
+		code = codeOf(n)
 	}
 	how := cut
 	if x.uploaded && x.toServer.sent == len(x.toServer.bytes) && h.KeepAlive() && x.up.isQuiet() {
@@ -124,21 +143,6 @@ func (x *exchange) dismiss(data []byte, n int) bool {
 	endpoint.Deliver()
 	endpoint.Status(code, x.conn.loop.now)
 	return true
-}
-
-// failsByGRPC says whether the head of an answer has a status of gRPC after which the request is sent again. It has one when
-// nothing but that is answered.
-func (x *exchange) failsByGRPC(r *route.Retry, data []byte) bool {
-	if !r.OnAnyGRPC() {
-		return false
-	}
-	h := &x.conn.loop.head
-	i := h.Find(data, "grpc-status", 0)
-	if i < 0 {
-		return false
-	}
-	_, status := h.Field(data, i)
-	return r.OnGRPC(status)
 }
 
 // again waits before the request is sent once more; false when it must not be.
@@ -189,7 +193,7 @@ func (x *exchange) isUntouched(err error) bool {
 	case errors.Is(err, errRefused):
 		return x.held || x.sent == 0
 	}
-	return x.up.reused && (x.mayRepeat || x.sent == 0)
+	return x.up.mayBeStale(err) && (x.mayRepeat || x.sent == 0)
 }
 
 // repeat sends a request again, once, on a new connection.
@@ -204,7 +208,7 @@ func (x *exchange) repeat() {
 func (x *exchange) passUp(data []byte) {
 	u := &x.up.side
 	x.copyBody(data)
-	if x.held && len(x.toServer.bytes)-x.head+len(data) > heldMost {
+	if x.held && len(x.toServer.bytes)-x.head+len(data) > x.heldMost() {
 		x.held = false
 		x.empty(&x.toServer) // all of it has been sent
 	}

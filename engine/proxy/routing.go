@@ -28,7 +28,18 @@ func (x *exchange) locate() bool {
 	port, only, ok := now.At(x.conn.flow.Destination)
 	x.snapshot, x.port, x.only = now, port, only
 	x.face(port)
-	return ok && port.Protocol == mesh.HTTP
+	if k := x.conn.carrier; k != nil {
+		k.snapshot, k.port, k.only = now, port, only
+	}
+	return ok && port.Protocol.IsHTTP()
+}
+
+// toHTTP2 says whether the endpoints of the request speak HTTP/2.
+func (x *exchange) toHTTP2() bool {
+	if t := x.decision.Target; t != nil {
+		return t.HTTP2
+	}
+	return x.port.Protocol.IsHTTP2()
 }
 
 // route decides where a request goes whose head is in data, and what of it is changed on the way.

@@ -6,16 +6,19 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/meshd/meshd/engine/http2"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
 // turn is how many bytes a direction may move, about, before it is the turn of other connections.
 const turn = 1 << 20
 
-// side is the socket of one of the two who talk.
+// side is the socket of one of the two who talk, or a stream of one of HTTP/2.
 type side struct {
-	fd    int         // -1: there is none
-	reset mesh.Reason // of a connection that it ends
+	fd     int           // -1: there is none
+	stream *http2.Stream // nil: there is none
+	link   *link         // that the stream is of
+	reset  mesh.Reason   // of a connection that it ends
 
 	readable, writable bool  // until a call finds the opposite
 	closing            bool  // it says no more than what has come: read on until there is nothing
@@ -162,12 +165,20 @@ func (d *direction) passed(n int) {
 	}
 }
 
+// countSent counts bytes that the application has sent. Those of streams count with their link, as they come and go.
 func (c *conn) countSent(n int) {
+	if c.carrier != nil {
+		return
+	}
 	c.sent.Add(uint64(n))
 	c.pair.Sent(n)
 }
 
+// countReceived counts bytes that the application gets, in the same way.
 func (c *conn) countReceived(n int) {
+	if c.carrier != nil {
+		return
+	}
 	c.received.Add(uint64(n))
 	c.pair.Received(n)
 }
@@ -196,6 +207,9 @@ func (d *direction) drop() {
 
 // read reads what the side has said, and draws the conclusions that hasRead does. errNothing says that there is nothing now.
 func (s *side) read(buf []byte) (int, error) {
+	if s.stream != nil {
+		return s.readStream(buf)
+	}
 	n, err := read(s.fd, buf)
 	switch {
 	case errors.Is(err, unix.EAGAIN):
@@ -212,8 +226,13 @@ func (s *side) read(buf []byte) (int, error) {
 var errNothing = errors.New("nothing has come")
 
 // write writes to the side, and notes whether it takes more.
-func (s *side) write(buf []byte) (int, error) {
-	n, err := write(s.fd, buf)
+func (s *side) write(buf []byte) (n int, err error) {
+	if s.stream != nil {
+		n, err = s.stream.Write(buf)
+		s.link.queue()
+	} else {
+		n, err = write(s.fd, buf)
+	}
 	s.writable = n == len(buf)
 	return n, err
 }
@@ -228,8 +247,9 @@ func (s *side) socketError() error {
 
 // shutdown says that nothing more follows.
 func (s *side) shutdown() error {
-	if s.fd < 0 {
-		return nil // a message says itself where it ends
+	if s.stream != nil {
+		s.link.queue()
+		return s.stream.End()
 	}
 	return shutdown(s.fd)
 }

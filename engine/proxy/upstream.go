@@ -1,10 +1,12 @@
 package proxy
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/meshd/meshd/engine/http2"
 	"github.com/meshd/meshd/engine/mesh"
 	"github.com/meshd/meshd/engine/snapshot"
 )
@@ -19,18 +21,22 @@ const (
 
 // upstream is a connection to an endpoint that carries one HTTP request after the other, also those of different clients
 // of the same source. It stays with one loop.
+//
+// To an endpoint of HTTP/2 it is a stream of a link, and carries one request.
 type upstream struct {
 	side
 	loop *loop
 	key  upstreamKey
 	slot int32
+	link *endpointLink // whose stream it is; nil: it is a socket
 
-	user   user      // whose request it carries; nil: it is idle
-	input  []byte    // a part of the head of an answer
-	reused bool      // it has carried a request before
-	kept   bool      // it has keepalive
-	hungUp bool      // it has been told that no request follows
-	since  time.Time // when it became idle
+	user    user      // whose request it carries; nil: it is idle
+	input   []byte    // a part of the head of an answer
+	reused  bool      // it has carried a request before
+	kept    bool      // it has keepalive
+	hungUp  bool      // it has been told that no request follows
+	follows bool      // others wait already for its link to be connected
+	since   time.Time // when it became idle
 }
 
 // user is whose request an upstream carries.
@@ -47,13 +53,30 @@ type upstreamKey struct {
 	source  string
 }
 
-// dialUpstream begins to connect.
-func (l *loop) dialUpstream(key upstreamKey, user user) (*upstream, error) {
-	fd, err := dialSocket(key.address)
-	if isLack(err) && len(l.idle) > 0 { // who needs one now goes before who may need one later
+// dialFor begins to connect a socket.
+func (l *loop) dialFor(key upstreamKey) (fd int, err error) {
+	fd, err = dialSocket(key.address)
+	if isLack(err) && len(l.idle)+len(l.endpointLinks) > 0 { // who needs one now goes before who may need one later
 		l.closeIdle(l.now.Add(time.Hour))
 		fd, err = dialSocket(key.address)
 	}
+	return fd, err
+}
+
+// atHand returns a connection that is there, for endpoints of HTTP/2 or of HTTP/1; nil when there is none.
+func (l *loop) atHand(key upstreamKey, http2 bool, user user) *upstream {
+	if http2 {
+		return l.linkedUpstream(key, user)
+	}
+	return l.idleUpstream(key, user)
+}
+
+// dialUpstream begins to connect.
+func (l *loop) dialUpstream(key upstreamKey, http2 bool, user user) (*upstream, error) {
+	if http2 {
+		return l.joinUpstream(key, user)
+	}
+	fd, err := l.dialFor(key)
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +114,22 @@ func (u *upstream) isUsable() bool {
 // isQuiet says whether the connection is as a new one after an answer: nothing more has come, and nothing has broken.
 func (u *upstream) isQuiet() bool {
 	return u.input == nil && !u.closing && !u.hungUp && u.broken == nil
+}
+
+// mayBeStale says whether an error without an answer may come of the endpoint having closed the connection for being idle.
+func (u *upstream) mayBeStale(err error) bool {
+	return u.reused && (u.link == nil || errors.Is(err, http2.ErrLost))
+}
+
+// isToBlame says whether an error without an answer tells something of the endpoint that has not been counted. The streams of
+// a link that is lost have all the same one.
+func (u *upstream) isToBlame(err error) bool {
+	if u.link == nil || !errors.Is(err, http2.ErrLost) {
+		return true
+	}
+	blamed := u.link.blamed
+	u.link.blamed = true
+	return !blamed
 }
 
 // store keeps a part of the head of an answer.
@@ -133,6 +172,7 @@ func (l *loop) forget(u *upstream) {
 
 // closeIdle closes the connections that have not been needed since then.
 func (l *loop) closeIdle(since time.Time) {
+	l.closeIdleLinks(since)
 	for key, idle := range l.idle {
 		for _, u := range slices.Clone(idle) {
 			if u.since.Before(since) {
@@ -152,6 +192,7 @@ func (l *loop) see(now *snapshot.Snapshot) {
 		return
 	}
 	l.seen = now
+	l.leaveGone(now)
 	for key, idle := range l.idle {
 		if has(now, key.address) {
 			continue
@@ -182,10 +223,24 @@ func (u *upstream) happened(events uint32) {
 	}
 }
 
+// tend gives keepalive to a connection whose request takes long.
+func (u *upstream) tend(now time.Time) {
+	x, carries := u.user.(*exchange)
+	if !carries || u.kept || x.stage == forConnect || now.Sub(x.begun) < keepAliveAfter {
+		return
+	}
+	u.kept = true
+	keepAlive(u.fd)
+}
+
 // close ends the connection; in order, if what it has carried has come to its end.
 func (u *upstream) close(inOrder bool) {
 	u.user = nil
 	u.store(nil)
+	if u.link != nil {
+		u.link.leave(u)
+		return
+	}
 	u.loop.giveBack(u.slot)
 	if inOrder {
 		closeInOrder(u.fd)

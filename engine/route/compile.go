@@ -18,9 +18,9 @@ type Parts struct {
 	Catalog *mesh.Catalog
 	Host    string // the name of the host that the tables are for
 
-	// Group returns the endpoints of a target for what came to a port; nil when there is no such service or subset, or none of its
-	// ports takes that. For the same endpoints it returns the same group.
-	Group func(t mesh.Target, port Port) *balance.Group
+	// Group returns the endpoints of a target for what came to a port, and what they speak; nil when there is no such service or
+	// subset, or none of its ports takes that. For the same endpoints it returns the same group.
+	Group func(t mesh.Target, port Port) (*balance.Group, mesh.Protocol)
 
 	// Limiter returns what limits the requests to a service; nil: nothing does.
 	Limiter func(service string) *limit.Limiter
@@ -191,12 +191,14 @@ func (c *Compiler) target(to mesh.Target, port Port, standsIn bool) *Target {
 		connect = r.ConnectTimeout
 		failover = r.FailoverOf(to.Subset).Targets
 	}
-	group := c.Group(to, port)
+	group, speaks := c.Group(to, port)
 	k := key{to, group, standsIn}
 	if t := c.targets[k]; t != nil {
 		return t
 	}
-	t := &Target{Service: to.Service, Subset: to.Subset, Group: group, ConnectTimeout: connect, Budget: new(Budget)}
+	t := &Target{
+		Service: to.Service, Subset: to.Subset, Group: group, HTTP2: speaks.IsHTTP2(), ConnectTimeout: connect, Budget: new(Budget),
+	}
 	if service, found := c.Catalog.Service(to.Service); found {
 		t.MaxConnections, t.MaxPending, t.MaxRequests = int64(service.MaxConnections), int64(service.MaxPending), int64(service.MaxRequests)
 		if service.Balancing.Hashes() {

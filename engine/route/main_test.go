@@ -44,9 +44,9 @@ func newRig(catalog mesh.Catalog) *rig {
 	return &rig{catalog: catalog, groups: make(map[string]*balance.Group)}
 }
 
-func (x *rig) group(t mesh.Target, _ Port) *balance.Group {
+func (x *rig) group(t mesh.Target, _ Port) (*balance.Group, mesh.Protocol) {
 	if t.Service == "absent" {
-		return nil
+		return nil, ""
 	}
 	if x.groups[t.String()] == nil {
 		config := balance.Config{Endpoints: []mesh.Endpoint{{Address: at(len(x.groups) + 1)}}}
@@ -55,7 +55,7 @@ func (x *rig) group(t mesh.Target, _ Port) *balance.Group {
 		}
 		x.groups[t.String()] = balance.New(config)
 	}
-	return x.groups[t.String()]
+	return x.groups[t.String()], mesh.HTTP
 }
 
 func (x *rig) table(service string) *Table {

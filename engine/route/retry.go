@@ -25,9 +25,6 @@ var grpcStatuses = map[string]int{
 	mesh.RetryUnavailable: 14,
 }
 
-// OnAnyGRPC says whether a status of gRPC matters at all.
-func (r *Retry) OnAnyGRPC() bool { return r.grpc != 0 }
-
 // OnGRPC says whether a response with that grpc-status, and nothing else, is no answer yet.
 func (r *Retry) OnGRPC(status []byte) bool {
 	n := 0

@@ -78,6 +78,7 @@ type Target struct {
 	Service        string
 	Subset         string
 	Group          *balance.Group
+	HTTP2          bool          // what its endpoints speak; else HTTP/1
 	Load           *balance.Load // of the service, which what follows bounds
 	MaxConnections int64         // of the service; 0: no limit
 	MaxPending     int64

@@ -166,7 +166,8 @@ func TestBackends(t *testing.T) {
 		},
 	})
 	for service, from := range map[string]string{"a": "a", "absent": "b"} {
-		if got, want := x.table(service).Backends(), x.group(mesh.Target{Service: from}, Port{}).Backends(); !slices.Equal(got, want) {
+		group, _ := x.group(mesh.Target{Service: from}, Port{})
+		if got, want := x.table(service).Backends(), group.Backends(); !slices.Equal(got, want) {
 			t.Errorf("the backends of %s are %v, want %v", service, got, want)
 		}
 	}

@@ -29,7 +29,7 @@ type Port struct {
 }
 
 // Reads says whether requests are read at the port. Otherwise the bytes of its connections pass unread.
-func (p *Port) Reads() bool { return p.Protocol == mesh.HTTP }
+func (p *Port) Reads() bool { return p.Protocol.IsHTTP() }
 
 // Backends returns the addresses for who connects without looking at requests: those of the endpoints that are up.
 func (p *Port) Backends() []netip.AddrPort { return p.Routes.Backends() }

@@ -44,19 +44,22 @@ type partKey struct {
 	subset string
 }
 
-// group returns the endpoints of a target for what came to a port; nil when there are none.
-func (x *parts) group(t mesh.Target, from route.Port) *balance.Group {
+// group returns the endpoints of a target for what came to a port, and what they speak; nil when there are none.
+func (x *parts) group(t mesh.Target, from route.Port) (*balance.Group, mesh.Protocol) {
 	svc, found := x.snapshot.Named(t.Service)
 	if !found {
-		return nil
+		return nil, ""
 	}
 	port := svc.portFor(from)
-	if port == nil || t.Subset == "" {
-		return groupOf(port)
+	if port == nil {
+		return nil, ""
+	}
+	if t.Subset == "" {
+		return port.Group, port.Protocol
 	}
 	filter, found := x.filter(t)
 	if !found {
-		return nil
+		return nil, ""
 	}
 	key := partKey{port.Group, t.Subset}
 	if x.groups[key] == nil {
@@ -68,14 +71,7 @@ func (x *parts) group(t mesh.Target, from route.Port) *balance.Group {
 			return filter.Selects(x.catalog.Mesh.Datacenter, svc.Name, svc.Endpoints[at-1])
 		}, x.catalog.ZonesOf(t))
 	}
-	return x.groups[key]
-}
-
-func groupOf(p *Port) *balance.Group {
-	if p == nil {
-		return nil
-	}
-	return p.Group
+	return x.groups[key], port.Protocol
 }
 
 // filter returns what selects the endpoints of a subset; false when there is no such subset.

@@ -22,7 +22,7 @@ service "billing" {
   mtls     = "strict" # ERROR: service.mtls is not built yet
   listener "grpc" {
     port     = 9090
-    protocol = "grpc"   # ERROR: service.listener.protocol = "grpc" is not built yet
+    protocol = "grpc"
     mtls     = "strict" # ERROR: service.listener.mtls is not built yet
   }
   workload {
@@ -39,20 +39,6 @@ service "billing" {
   }
   expose { # ERROR: service.expose is not built yet
     paths = ["/metrics"]
-  }
-}
-service "two" {
-  port     = 80
-  protocol = "http2" # ERROR: service.protocol = "http2" is not built yet
-  endpoint {
-    address = "10.9.0.2"
-  }
-}
-service "three" {
-  port     = 80
-  protocol = "grpc" # ERROR: service.protocol = "grpc" is not built yet
-  endpoint {
-    address = "10.9.0.3"
   }
 }
 intention "billing" {} # ERROR: intention is not built yet

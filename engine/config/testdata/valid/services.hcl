@@ -14,7 +14,7 @@ service "billing" {
   }
   listener "grpc" {
     port     = 9090
-    protocol = "tcp"
+    protocol = "grpc"
   }
   endpoint {
     host  = "app-1"
