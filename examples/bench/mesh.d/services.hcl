@@ -15,6 +15,14 @@ service "site" {
   }
 }
 
+service "calls" {
+  port     = 8092
+  protocol = "grpc"
+  endpoint {
+    host = "app-2"
+  }
+}
+
 service "store" {
   port = 6379
   endpoint {
