@@ -160,8 +160,7 @@ func TestSlowPreface(t *testing.T) {
 		client := r.dial(virtual)
 		if begun == "fields" {
 			send(t, client, http2.ClientPreface)
-			p := newPeer2(t, client)
-			_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x82}})
+			newPeer2(t, client).begins(1)
 		} else {
 			send(t, client, begun)
 		}

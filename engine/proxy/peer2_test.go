@@ -126,3 +126,8 @@ func (p *peer2) wantsEnd() {
 		p.t.Errorf("got %q, want the end of the connection", got)
 	}
 }
+
+// begins begins the fields of a request, and does not end them.
+func (p *peer2) begins(stream uint32) {
+	_ = p.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: []byte{0x82}})
+}
