@@ -129,6 +129,9 @@ func (x *exchange) overdue() {
 	now := x.conn.loop.now
 	isOver := func(at time.Time) bool { return !at.IsZero() && !now.Before(at) }
 	u := &x.until
+	if up := x.up; up != nil && up.link != nil && (isOver(u.try) || isOver(u.all)) {
+		up.link.doubt(x.triedAt)
+	}
 	switch {
 	case isOver(u.all), u.idle > 0 && u.wake.IsZero() && isOver(u.moved.Add(u.idle)):
 		x.timeout()

@@ -26,6 +26,7 @@ type endpointLink struct {
 	kept      bool        // it has keepalive
 	blamed    bool        // the endpoint has been blamed for its end
 	made      time.Time
+	heard     time.Time // when something has come last
 	since     time.Time // when a request has left it last
 }
 
@@ -170,7 +171,21 @@ func (k *endpointLink) about(t *http2.Stream) {
 }
 
 // moved implements owner. What counts is what requests move.
-func (k *endpointLink) moved(int, int) {}
+func (k *endpointLink) moved(came, _ int) {
+	if came > 0 {
+		k.heard = k.loop.now
+	}
+}
+
+// doubt follows from a request of then whose time is over. When nothing at all has come since, the endpoint may be gone without
+// a word, and further requests must not wait for that to turn out.
+func (k *endpointLink) doubt(then time.Time) {
+	if k.connected && !k.over && k.heard.Before(then) {
+		k.forget()
+		k.session.Leave()
+		k.queue()
+	}
+}
 
 // settle implements owner.
 func (k *endpointLink) settle() {
@@ -240,6 +255,15 @@ func (l *loop) closeIdleLinks(since time.Time) {
 			if k.session.Len() == 0 && k.since.Before(since) {
 				k.close(true)
 			}
+		}
+	}
+}
+
+// closeLinks closes those that are left when the loop ends.
+func (l *loop) closeLinks() {
+	for i := range l.slots {
+		if k := l.slots[i].link; k != nil {
+			k.close(true)
 		}
 	}
 }

@@ -237,3 +237,45 @@ func TestOneConnectFailsOnce(t *testing.T) {
 	}
 	r.wantMetric(`meshd_pool_events_total{destination="hello",event="dialled",source="web"} 1`)
 }
+
+// TestLinkIsDoubted wants no further request to take a connection by which nothing has come while one has timed out.
+func TestLinkIsDoubted(t *testing.T) {
+	var connections atomic.Int64
+	at := endpoint2(t, func(p *peer2) {
+		if n := connections.Add(1); n > 1 {
+			p.wants("1 headers :method=GET :scheme=http :authority=hello.mesh :path=/b end")
+			p.headers(1, true, ":status", "204")
+		}
+		_, _ = io.Copy(io.Discard, p.TCPConn)
+	})
+	r := newRig(t, nil)
+	r.protocol = mesh.HTTP2
+	to := mesh.Destination{Service: "hello", RequestTimeout: time.Hour}
+	r.serve(func(c *mesh.Catalog) {
+		c.Routers = []mesh.Router{{Service: "hello", Routes: []mesh.Route{{Destination: &to}}}}
+	}, at)
+	client := r.dial2()
+	client.asks(1, true, "GET", "/a")
+	r.eventually("the request is sent", func() (sent bool) {
+		r.inLoops(func(l *loop) {
+			for _, links := range l.endpointLinks {
+				sent = sent || links[0].connected && !links[0].heard.IsZero()
+			}
+		})
+		return sent
+	})
+	r.inLoops(func(l *loop) { // the settings have come before
+		for _, links := range l.endpointLinks {
+			links[0].heard = links[0].heard.Add(-time.Minute)
+		}
+	})
+	r.later(2 * time.Hour)
+	client.wants("1 headers :status=504 content-type=text/plain; charset=utf-8 content-length=8", "1 data timeout\n end")
+	client.asks(3, true, "GET", "/b")
+	client.wants("3 headers :status=204 end")
+	if n := connections.Load(); n != 2 {
+		t.Errorf("%d connections, want 2", n)
+	}
+	reset(client.TCPConn)
+	r.stopLinks()
+}

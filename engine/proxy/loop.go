@@ -164,6 +164,7 @@ func (l *loop) run() {
 	defer func() {
 		l.endMirrors(l.now.Add(time.Hour))
 		l.closeIdle(l.now.Add(time.Hour))
+		l.closeLinks()
 	}()
 	events := make([]unix.EpollEvent, batch)
 	for !l.ended {
