@@ -125,15 +125,17 @@ func (m *message) readRequest() {
 	case "CONNECT":
 		m.methodID = methodConnect
 	}
+	// None at all is what an HTTP/1.0 request has become that names no host (RFC 9113, 8.3.1).
+	named := m.authority != nil || m.hasHost
 	if m.authority == nil {
 		m.authority = m.host
 	}
 	switch {
 	case m.code != nil || len(m.method) == 0 || !all(m.method, isToken):
-	case len(m.authority) == 0 || !http1.ValidHost(m.authority):
+	case named && (len(m.authority) == 0 || !http1.ValidHost(m.authority)):
 	case m.hasHost && !bytes.EqualFold(m.host, m.authority):
 	case m.methodID == methodConnect:
-		m.wrong = m.wrong || m.scheme != nil || m.path != nil || !hasPort(m.authority)
+		m.wrong = m.wrong || m.scheme != nil || m.path != nil || !named || !hasPort(m.authority)
 		return
 	case string(m.scheme) != "http" && string(m.scheme) != "https":
 	case string(m.path) == "*" && string(m.method) == "OPTIONS":
@@ -185,7 +187,7 @@ func (m *message) appendFields(dst []byte, f form) (head []byte, ok bool) {
 	for i := m.regular; i < len(m.list.fields); i++ {
 		name, value := m.list.field(i)
 		switch {
-		case len(name) == 4 && string(name) == "host" && m.authority != nil:
+		case m.hasHost && m.method != nil && string(name) == "host":
 			continue
 		case f == formChunks && m.hasLength && string(name) == "content-length":
 			continue
