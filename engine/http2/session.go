@@ -212,6 +212,13 @@ func (s *Session) Leave() {
 	}
 }
 
+// Quit announces the same, and that streams on their way are not taken either.
+func (s *Session) Quit() {
+	if s.leaving != left && s.err == nil {
+		s.leave()
+	}
+}
+
 // leave ends what Leave has begun.
 func (s *Session) leave() {
 	s.leaving, s.finalID = left, s.lastID

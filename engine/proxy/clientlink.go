@@ -3,6 +3,7 @@ package proxy
 import (
 	"errors"
 	"runtime/debug"
+	"time"
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/http2"
@@ -20,6 +21,8 @@ type clientLink struct {
 	snapshot *snapshot.Snapshot // of the last request
 	port     *snapshot.Port     // that the client has dialled, in it
 	only     *balance.Endpoint  // if that was dialled by its own address
+
+	unused time.Time // since when there is no stream, if it is watched; zero: there is one
 }
 
 // keptStreams bounds the connections of streams that a loop keeps for further ones.
@@ -152,24 +155,13 @@ func (k *clientLink) settle() {
 			return
 		}
 		c.end(mesh.ReasonDone, nil)
+	case c.http.edge != nil:
+		k.watch()
 	case k.session.Waits():
 		c.http.hurry()
-	case c.http.edge == nil || k.session.Len() > 0:
+	default:
 		c.leave()
-	case c.waiting.in != &c.loop.edge.idle:
-		c.leave()
-		c.http.expect()
 	}
-}
-
-// isToldFirst tells a client without a request that it is left, for whom the rest of its time is to take note of it; false when
-// that is over.
-func (k *clientLink) isToldFirst() bool {
-	if k.session.Leaves() {
-		return false
-	}
-	k.rest()
-	return true
 }
 
 // failed implements owner: the client is told why.

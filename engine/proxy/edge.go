@@ -88,11 +88,41 @@ func (x *exchange) idle() {
 		x.hurry()
 		return
 	}
-	if c.link != nil && c.link.isToldFirst() {
+	if c.link != nil {
+		c.link.idle()
 		return
 	}
 	x.told = true // there is nothing to tell
 	c.end(mesh.ReasonIdle, nil)
+}
+
+// watch bounds how long a client may be without a stream, and how long it may take to begin one.
+func (k *clientLink) watch() {
+	c, l := k.conn, k.loop
+	switch {
+	case k.session.Len() > 0:
+		k.unused = time.Time{}
+	case k.unused.IsZero():
+		k.unused = l.now
+	}
+	switch {
+	case k.session.Waits():
+		c.http.hurry()
+	case k.session.Len() > 0:
+		c.leave()
+	case !l.now.Before(k.unused.Add(edgeIdle)): // it has done something meanwhile, but for a stream
+		k.idle()
+	case c.waiting.in != &l.edge.idle:
+		c.leave()
+		c.http.expect()
+	}
+}
+
+// idle ends a link that has been without a stream for too long. The client hears which of its streams were taken.
+func (k *clientLink) idle() {
+	k.session.Quit()
+	k.over = true
+	k.part(mesh.ReasonIdle)
 }
 
 // edgeTimeouts are the times for clients before their requests.

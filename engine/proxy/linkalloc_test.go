@@ -4,6 +4,7 @@ package proxy
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"slices"
@@ -52,8 +53,14 @@ func (c *call) answer(stream uint32) {
 	c.headers(stream, true, "grpc-status", "0", "grpc-message", "")
 }
 
-// TestCallDoesNotAllocate has a unary call of gRPC pass through both kinds of links.
+// TestCallDoesNotAllocate has a unary call of gRPC pass through both kinds of links, of known clients and of strangers.
 func TestCallDoesNotAllocate(t *testing.T) {
+	for _, edge := range []bool{false, true} {
+		t.Run(fmt.Sprint("edge ", edge), func(t *testing.T) { callsDoNotAllocate(t, edge) })
+	}
+}
+
+func callsDoNotAllocate(t *testing.T, edge bool) {
 	const calls = 6000
 	// What both sides send is made before: these allocate.
 	ours, theirs := make([][]byte, calls), make([][]byte, calls)
@@ -83,7 +90,8 @@ func TestCallDoesNotAllocate(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c)
 	})
 	r := newRig(t, nil)
-	r.speaks(mesh.GRPC, at)
+	r.protocol = mesh.GRPC
+	r.serve(func(c *mesh.Catalog) { c.Services[0].Edge = edge }, at)
 	client := r.dial(virtual)
 	greeting := newCall()
 	_ = greeting.frames.WriteSettings()
