@@ -106,13 +106,13 @@ func (c *conn) endStream(reason mesh.Reason, err error) {
 	c.leave()
 	c.disarm()
 	c.http.close(reason)
+	if reason != mesh.ReasonDone {
+		c.log(reason, err)
+	}
 	c.client.stream.Close(codeFor(reason, err))
 	c.client.stream = nil
 	k.queue()
 	k.loop.spent = append(k.loop.spent, c)
-	if reason != mesh.ReasonDone {
-		c.log("stream closed", reason, err)
-	}
 }
 
 // reuseStreams keeps the connections of streams that have ended in this turn. Whoever has called their end is back by now.

@@ -426,7 +426,7 @@ func (c *conn) record(reason mesh.Reason, err error) {
 	if c.http == nil {
 		c.tell(reason)
 	}
-	c.log("connection closed", reason, err)
+	c.log(reason, err)
 }
 
 // contain keeps a fault in the code of one connection from ending all of them. It must be deferred itself.
@@ -437,7 +437,7 @@ func (c *conn) contain() {
 	}
 }
 
-func (c *conn) log(what string, reason mesh.Reason, err error) {
+func (c *conn) log(reason mesh.Reason, err error) {
 	ctx := context.Background()
 	if !c.out.log.Enabled(ctx, slog.LevelDebug) {
 		return
@@ -447,6 +447,9 @@ func (c *conn) log(what string, reason mesh.Reason, err error) {
 		slog.String("reason", string(reason)),
 		slog.Any("client", c.from),
 		slog.Duration("duration", time.Since(c.start)),
+	}
+	if t := c.client.stream; t != nil {
+		attrs = append(attrs, slog.Uint64("stream", uint64(t.ID())))
 	}
 	if c.source != "" {
 		attrs = append(attrs, slog.String("source", c.source), slog.String("unit", c.caller.Unit),
@@ -466,5 +469,5 @@ func (c *conn) log(what string, reason mesh.Reason, err error) {
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
 	}
-	c.out.log.LogAttrs(ctx, slog.LevelDebug, what, attrs...)
+	c.out.log.LogAttrs(ctx, slog.LevelDebug, "connection closed", attrs...)
 }

@@ -122,7 +122,7 @@ func (x *exchange) dismiss(data []byte, n int) bool {
 		return false
 	}
 	status, said := statusOf(data, h)
-	if !r.OnStatus(code) && !(said && r.OnGRPC(status)) {
+	if !r.OnStatus(code) && (!said || !r.OnGRPC(status)) {
 		return false
 	}
 	if n, ok := parseStatus(status); ok && x.grpc && code == 200 {
