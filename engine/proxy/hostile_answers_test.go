@@ -12,6 +12,9 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/meshd/meshd/engine/mesh"
 )
@@ -22,6 +25,7 @@ type hostileAnswer struct {
 	text   string
 	kind   answerKind
 	method string // of the request; empty: GET
+	fields string // of the request
 	end    func(*net.TCPConn)
 	body   string // that the client gets
 	last   bool   // the connection of the client ends with it
@@ -52,6 +56,7 @@ func hostileAnswers() (all []hostileAnswer) {
 		"HTTP/1.1 2x0 OK", "HTTP/1.1 200OK", " HTTP/1.1 200 OK", "HTTP/1.1  200 OK", "HTTP/1.1\t200 OK", "HTTP/1.1 200\tOK", "HTTP/1.1 \xb2\xb0\xb0 OK", "http/1.1 200 OK", "HTTP/1.2 200 OK", "HTTP/2.0 200 OK", "HTTP/2 200", "HTTP/0.9 200 OK",
 		"HTTP/1.1.1 200 OK", "HTTP/11 200 OK", "HTTPS/1.1 200 OK", "ICY 200 OK", "HTTP/1.1 200 O\x00K", "HTTP/1.1 200 O\rK", "HTTP/1.1 200 O\nK", "HTTP/1.1 200 \x7f", "\r\nHTTP/1.1 200 OK", "\nHTTP/1.1 200 OK", "<html>", "220 a ESMTP", "SSH-2.0-a",
 		"HTTP/1.1 200 OK\r\n X: y", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: a", "HTTP/1.1 101 Switching Protocols", "GET / HTTP/1.1")
+	refused("HTTP/1.1 200 O%sK\r\nContent-Length: 0\r\n\r\n", bytesThat(func(c byte) bool { return !isText(c) })...)
 	refused("HTTP/1.1 200 OK\r\nX-A: %s\r\nContent-Length: 0\r\n\r\n", wrongValues()...)
 	refused("HTTP/1.1 200 OK\r\n%s: 5\r\n\r\n", wrongNames()...)
 	refused("HTTP/1.1 200 OK\r\n%s\r\nContent-Length: 0\r\n\r\n", wrongFields...)
@@ -72,7 +77,17 @@ func hostileAnswers() (all []hostileAnswer) {
 	refused("HTTP/1.1 200 %s\r\n\r\n", large)
 	refused("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n%s", "hello", "hello\r\n\r\n", "\r\n")
 	refused("HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n%s", "0\r\n\r\n", "5\r\nhello\r\n0\r\n\r\n")
-	return slices.Concat(all, cutAnswers(), brokenAnswers(), surplusAnswers())
+	return slices.Concat(all, wrongUpgrades(), cutAnswers(), brokenAnswers(), surplusAnswers())
+}
+
+// wrongUpgrades agree to what the client offers, and do not say so, or not only.
+func wrongUpgrades() (all []hostileAnswer) {
+	for _, fields := range []string{
+		"", "Upgrade: a\r\n", "Connection: upgrade\r\n", "Connection: close\r\nUpgrade: a\r\n", "Connection: Upgrade, X-A\r\n", "Connection: upgrade\r\nUpgrade : a\r\n", "Connection: upgrade\r\n Upgrade: a\r\n", "Connection: upgrade\r\nUpgrade: a\nX: y\r\n",
+	} {
+		all = append(all, hostileAnswer{text: "HTTP/1.1 101 A\r\n" + fields + "\r\n" + smuggledAnswer, fields: "Connection: upgrade\r\nUpgrade: a\r\n", end: stays})
+	}
+	return all
 }
 
 // cutAnswers end too early: within the head, or within the body.
@@ -147,7 +162,10 @@ func TestHostileAnswers(t *testing.T) {
 			method = http.MethodGet
 		}
 		client := r.dial(virtual)
-		send(t, client, fmt.Sprintf("%s /%d HTTP/1.1\r\nHost: a\r\n\r\n"+"GET /clean HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", method, i))
+		if err := client.SetDeadline(time.Now().Add(giveUp)); err != nil {
+			t.Fatal(err)
+		}
+		send(t, client, fmt.Sprintf("%s /%d HTTP/1.1\r\nHost: a\r\n%s\r\n"+"GET /clean HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", method, i, h.fields))
 		c := readAll(client, []string{method})
 		client.Close()
 		r.logged("connection closed")
@@ -213,4 +231,68 @@ func reasonOf(h hostileAnswer) mesh.Reason {
 		return mesh.ReasonEndpointReset
 	}
 	return mesh.ReasonBadAnswer
+}
+
+// TestLateAnswers has an endpoint say something on a connection that is idle, as some do before they close it. It must not be taken for
+// the answer to the next request, which goes out at once or when meshd has had time to look.
+func TestLateAnswers(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		smuggledAnswer, "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n",
+		"HTTP/1.1 103 Early Hints\r\nLink: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n", "HTTP/1.1 200 OK\r\nX-A: ", "H", "\r\n", "\x00", "0\r\n\r\n", "smuggled",
+	} {
+		for _, waits := range []bool{false, true} {
+			conns := make(chan *net.TCPConn, 2)
+			ended := make(chan bool, 2)
+			at := endpoint(t, func(c *net.TCPConn) {
+				in := bufio.NewReader(c)
+				for {
+					if _, err := http.ReadRequest(in); err != nil {
+						ended <- true
+						return
+					}
+					send(t, c, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nclean")
+					conns <- c
+				}
+			})
+			r := httpRig(t, at)
+			client := r.dial(virtual)
+			in := bufio.NewReader(client)
+			for i := range 2 {
+				if _, body := get(t, client, in, plain); body != "clean" {
+					t.Fatalf("behind %q request %d is answered %q", text, i, body)
+				}
+				c := <-conns
+				if i > 0 {
+					break
+				}
+				send(t, c, text)
+				if waits {
+					<-ended
+				} else {
+					r.eventually("meshd has been sent that", func() bool { return unacknowledged(t, c) == 0 })
+				}
+			}
+			client.Close()
+			r.logged("connection closed")
+			if !waits {
+				<-ended
+			}
+		}
+	}
+}
+
+// unacknowledged returns how many bytes the peer of a connection has not got yet.
+func unacknowledged(t *testing.T, c *net.TCPConn) (n int) {
+	t.Helper()
+	raw, err := c.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Who has closed the connection has got all.
+	_ = raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

@@ -55,7 +55,14 @@ func each(kind hostileKind, format string, parts ...string) []hostile {
 }
 
 func requestLines() []hostile {
-	return each(noHead, "%s\r\nHost: a\r\n\r\n"+smuggled,
+	var bad []string
+	for _, c := range bytesThat(func(c byte) bool { return !isTarget(c) }) {
+		bad = append(bad, "GET /a"+c+"b HTTP/1.1", "GET /?a="+c+" HTTP/1.1", "GET "+c+"/ HTTP/1.1")
+	}
+	for _, c := range bytesThat(func(c byte) bool { return !isToken(c) }) {
+		bad = append(bad, "G"+c+"T / HTTP/1.1")
+	}
+	return append(each(noHead, "%s\r\nHost: a\r\n\r\n"+smuggled, bad...), each(noHead, "%s\r\nHost: a\r\n\r\n"+smuggled,
 		"GET", "GET /", "GET  / HTTP/1.1", "GET /  HTTP/1.1", "GET / HTTP/1.1 ", " GET / HTTP/1.1", "\tGET / HTTP/1.1", "GET\t/ HTTP/1.1",
 		"GET /\tHTTP/1.1", "GET\x0b/ HTTP/1.1", "GET /\x0cHTTP/1.1", "GET\r/ HTTP/1.1", "GET /a b HTTP/1.1", "GET /a\tb HTTP/1.1",
 		"GET /a\x00b HTTP/1.1", "GET /a\x7fb HTTP/1.1", "GET /a\rb HTTP/1.1", "GET /a\x1b HTTP/1.1", "GET /#a HTTP/1.1", "GET /a#b?c HTTP/1.1",
@@ -70,7 +77,7 @@ func requestLines() []hostile {
 		"GET file:///a HTTP/1.1", "GET a:80 HTTP/1.1", "GET javascript:a HTTP/1.1",
 		"CONNECT a:80 HTTP/1.1", "CONNECT a HTTP/1.1", "CONNECT / HTTP/1.1", "CONNECT http://a:80/ HTTP/1.1", "CONNECT a:80 HTTP/1.0",
 		"\r\n\r\n\r\nGET / HTTP/1.1", "\nGET / HTTP/1.1", "\n\nGET / HTTP/1.1", "\rGET / HTTP/1.1", "\r\n GET / HTTP/1.1", "X: y\r\nGET / HTTP/1.1",
-	)
+	)...)
 }
 
 func hosts() []hostile {
@@ -94,8 +101,8 @@ func wrongNames() []string {
 		"", " ", "\t", " X", "X ", "X\t", "X Y", "X\tY", "\xa0X", "X\xe9", "X\x80", "Content-Length ", " Content-Length", "Transfer-Encoding\t",
 		"\x0bTransfer-Encoding", "Transfer-Encoding\x00", "Transfer\x00-Encoding", "Content-Length\x0c", "Content-Length\r",
 	}
-	for _, c := range "\"(),/;<=>?@[\\]{}\x00\x01\x7f" {
-		all = append(all, "X"+string(c)+"Y")
+	for _, c := range bytesThat(func(c byte) bool { return !isToken(c) && c != ':' }) {
+		all = append(all, "X"+c+"Y")
 	}
 	return all
 }
@@ -112,13 +119,33 @@ func fieldBytes() []hostile {
 }
 
 func wrongValues() (all []string) {
-	for _, c := range []byte("\x00\x01\x07\x08\n\x0b\x0c\r\x0e\x1b\x1f\x7f") {
+	for _, c := range bytesThat(func(c byte) bool { return !isText(c) }) {
 		for _, value := range []string{"%s", "%sb", "b%s", "b%sc", "b%sTransfer-Encoding: chunked", "b%s\r\nX-B: c"} {
-			all = append(all, strings.Replace(value, "%s", string(c), 1))
+			all = append(all, strings.Replace(value, "%s", c, 1))
 		}
 	}
 	return all
 }
+
+// bytesThat returns all bytes of which something holds.
+func bytesThat(holds func(c byte) bool) (all []string) {
+	for c := range 256 {
+		if holds(byte(c)) {
+			all = append(all, string([]byte{byte(c)}))
+		}
+	}
+	return all
+}
+
+// isToken and isText say what may stand in the name of a field, and in its value: RFC 9110, 5.5 and 5.6.2.
+func isToken(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
+}
+
+func isText(c byte) bool { return c == '\t' || c >= ' ' && c != 0x7f }
+
+// isTarget says what goes on in a path: all but what ends it, or is text to nobody.
+func isTarget(c byte) bool { return c > ' ' && c != 0x7f && c != '#' }
 
 var wrongLineEnds = []string{"\n", "\r", "\r\r\n", "\n\r", "\x0b\r\n", "\r\n ", "\r\n\t", "\r\n \r\n", "\xe2\x80\xa8", "\u0085"}
 

@@ -42,6 +42,13 @@ func oddRequests() (all []string) {
 		"Transfer-Encoding: chunked\r\n\r\n"+strings.Repeat("1\r\na\r\n", 1000)+"0\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n186a0\r\n"+strings.Repeat("a", 100000)+"\r\n0\r\n\r\n")
 	add("%s / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", "GET", "DELETE", "OPTIONS", "HEAD", "TRACE", "a")
 	add("GET / HTTP/1.0\r\n%s\r\n", "", "Host: a\r\n", "X-A: b\r\n", "Host: a\r\nExpect: a\r\n")
+	// Every byte that may stand somewhere.
+	add("GET /a%sb HTTP/1.1\r\nHost: a\r\n\r\n", bytesThat(isTarget)...)
+	add("GET /?a=%s&b HTTP/1.1\r\nHost: a\r\n\r\n", bytesThat(isTarget)...)
+	add("X%s / HTTP/1.1\r\nHost: a\r\n\r\n", bytesThat(isToken)...)
+	add("GET / HTTP/1.1\r\nHost: a\r\nX%sY: b\r\n\r\n", bytesThat(isToken)...)
+	add("GET / HTTP/1.1\r\nHost: a\r\nX-A: b%sc\r\n\r\n", bytesThat(isText)...)
+	add("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n%s\r\n0\r\n\r\n", bytesThat(func(byte) bool { return true })...)
 	return all
 }
 
@@ -57,6 +64,12 @@ func oddAnswers() (all []string) {
 		} {
 			all = append(all, "HTTP/1.1 "+head+rest)
 		}
+	}
+	for _, c := range bytesThat(isText) {
+		all = append(all, "HTTP/1.1 200 a"+c+"b\r\nX-A: b"+c+"c\r\nContent-Length: 1\r\n\r\n"+c)
+	}
+	for _, c := range bytesThat(isToken) {
+		all = append(all, "HTTP/1.1 200 A\r\nX"+c+"Y: b\r\nTransfer-Encoding: chunked\r\n\r\n1;a"+c+"b\r\na\r\n0\r\nX"+c+": b\r\n\r\n")
 	}
 	return append(all, "HTTP/1.1 100 Continue\r\nX-A: b\r\n\r\nHTTP/1.1 103 \r\nLink:a\r\n\r\nHTTP/1.1 204 A\r\nX-A: b\r\n\r\n", "HTTP/1.1 304 A\r\nContent-Length: 100\r\nETag: a\r\n\r\n", "HTTP/1.1 204 A\r\nContent-Length: 0\r\n\r\n",
 		"HTTP/1.1 205 A\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 102 A\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 199 A\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
