@@ -47,8 +47,8 @@ func serveRequests(address string) error {
 const moodyPort = ":7003"
 
 func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch {
-	case r.URL.Path == "/mood":
+	switch r.URL.Path {
+	case "/mood":
 		b.busy.Store(numberOf(r.FormValue("busy")))
 		b.stalled.Store(numberOf(r.FormValue("stalled")))
 		if fatal := r.FormValue("fatal"); fatal != "" {
@@ -56,7 +56,7 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprint(w, b.begun.Load())
 		return
-	case r.URL.Path == "/large":
+	case "/large":
 		b.begun.Add(1)
 		w.Header().Set("Content-Length", strconv.Itoa(largeAnswer))
 		for piece := make([]byte, 64<<10); r.Context().Err() == nil; {
