@@ -119,7 +119,7 @@ func (c *conn) endStream(reason mesh.Reason, err error) {
 func (l *loop) reuseStreams() {
 	for i, c := range l.spent {
 		l.spent[i] = nil
-		if len(l.spare) < keptStreams {
+		if len(l.spare) < keptStreams && !c.queued {
 			l.spare = append(l.spare, c)
 		}
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // exchange is the HTTP/1.1 of one client's connection: one request after the other, each with its answer. Between two
-// requests it holds no buffer and no connection to an endpoint.
+// requests it holds no buffer and no connection to an endpoint. That of a stream of HTTP/2 has just one.
 type exchange struct {
 	conn  *conn
 	up    *upstream // that carries the request; nil: none

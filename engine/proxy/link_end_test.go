@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
@@ -346,4 +347,57 @@ func TestAnswerUntilCloseOverHTTP2(t *testing.T) {
 		}
 		client.wants(end)
 	}
+}
+
+// TestHostileEndpoints wants an endpoint that does not speak HTTP/2 after all to have no part in what its clients get.
+func TestHostileEndpoints(t *testing.T) {
+	for name, answer := range map[string]func(*peer2){
+		"HTTP/1":              func(p *peer2) { _, _ = io.WriteString(p.TCPConn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") },
+		"a status of letters": func(p *peer2) { p.headers(1, true, ":status", "abc") },
+		"no status":           func(p *peer2) { p.headers(1, true, "a", "b") },
+		"an upgrade":          func(p *peer2) { p.headers(1, false, ":status", "101") },
+		"a split answer":      func(p *peer2) { p.headers(1, true, ":status", "200", "a", "b\r\nc: d") },
+		"a length that lies":  func(p *peer2) { p.headers(1, true, ":status", "200", "content-length", "5") },
+		"a pushed stream": func(p *peer2) {
+			_ = p.WritePushPromise(http2.PushPromiseParam{StreamID: 1, PromiseID: 2, EndHeaders: true, BlockFragment: []byte{0x82}})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := endpoint2(t, func(p *peer2) {
+				p.wants("1 headers :method=GET :scheme=http :authority=hello.mesh :path=/a end")
+				answer(p)
+				_, _ = io.Copy(io.Discard, p.TCPConn)
+			})
+			r := newRig(t, nil)
+			r.speaks(mesh.HTTP2, at)
+			client := r.dial2()
+			client.asks(1, true, "GET", "/a")
+			client.wants("1 headers :status=502 content-type=text/plain; charset=utf-8 content-length=11", "1 data bad-answer\n end")
+			reset(client.TCPConn)
+			r.stopLinks()
+		})
+	}
+}
+
+// TestTimeoutWithinAnswerOverHTTP2 wants both sides to hear that an answer is not waited for any longer.
+func TestTimeoutWithinAnswerOverHTTP2(t *testing.T) {
+	at := endpoint2(t, func(p *peer2) {
+		p.wants("1 headers :method=GET :scheme=http :authority=hello.mesh :path=/a end")
+		p.headers(1, false, ":status", "200")
+		p.wants("1 reset CANCEL")
+		p.wantsEnd()
+	})
+	r := newRig(t, nil)
+	r.protocol = mesh.HTTP2
+	to := mesh.Destination{Service: "hello", RequestTimeout: time.Hour}
+	r.serve(func(c *mesh.Catalog) {
+		c.Routers = []mesh.Router{{Service: "hello", Routes: []mesh.Route{{Destination: &to}}}}
+	}, at)
+	client := r.dial2()
+	client.asks(1, true, "GET", "/a")
+	client.wants("1 headers :status=200")
+	r.later(2 * time.Hour)
+	client.wants("1 reset CANCEL")
+	r.eventually("nothing is under way", func() bool { return r.group().Active() == 0 })
+	r.stopLinks()
 }
