@@ -439,9 +439,17 @@ func (c *conn) contain() {
 
 func (c *conn) log(reason mesh.Reason, err error) {
 	ctx := context.Background()
-	if !c.out.log.Enabled(ctx, slog.LevelDebug) {
-		return
+	switch {
+	case !c.out.log.Enabled(ctx, slog.LevelDebug):
+	case c.carrier != nil:
+		c.out.log.LogAttrs(ctx, slog.LevelDebug, "stream closed", c.attrs(reason, err)...)
+	default:
+		c.out.log.LogAttrs(ctx, slog.LevelDebug, "connection closed", c.attrs(reason, err)...)
 	}
+}
+
+// attrs says what the log has of an end.
+func (c *conn) attrs(reason mesh.Reason, err error) []slog.Attr {
 	attrs := []slog.Attr{
 		slog.Uint64("id", c.id),
 		slog.String("reason", string(reason)),
@@ -469,5 +477,5 @@ func (c *conn) log(reason mesh.Reason, err error) {
 	if err != nil {
 		attrs = append(attrs, slog.Any("error", err))
 	}
-	c.out.log.LogAttrs(ctx, slog.LevelDebug, "connection closed", attrs...)
+	return attrs
 }
