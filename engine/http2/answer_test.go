@@ -136,6 +136,7 @@ func TestWrittenRequests(t *testing.T) {
 		"length":    {"GET / HTTP/1.1\r\nHost: web\r\nContent-Length: 2\r\n\r\nab", []string{"fields 1 4" + pseudo + "|content-length: 2", `data 1 1 "ab"`}},
 		"no length": {"GET / HTTP/1.1\r\nHost: web\r\nContent-Length: 0\r\n\r\n", []string{"fields 1 5" + pseudo + "|content-length: 0"}},
 		"chunks":    {"GET / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n2;x\r\nbc\r\n0\r\n\r\n", []string{"fields 1 4" + pseudo, `data 1 1 "abc"`}},
+		"no chunks": {"GET / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []string{"fields 1 4" + pseudo, `data 1 1 ""`}},
 		"trailers":  {"GET / HTTP/1.1\r\nHost: web\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-B:  c \r\nd:\r\n\r\n", []string{"fields 1 4" + pseudo, `data 1 0 "a"`, "fields 1 5|x-b: c|d: "}},
 	} {
 		for _, piece := range []int{1, 7, 1000} {

@@ -104,6 +104,9 @@ func (o *output) end(id uint32) {
 	o.lastOf = 0
 }
 
+// apart has the end of the message stand in a frame of its own, if nothing else follows.
+func (o *output) apart() { o.lastOf = 0 }
+
 // take takes note that n bytes have been sent.
 func (o *output) take(n int) {
 	o.sent += n

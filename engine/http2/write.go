@@ -178,6 +178,9 @@ func (t *Stream) sendHead(block, text []byte, h *http1.Head) {
 	if h.Status() > 0 && h.Status() < 200 {
 		return
 	}
+	if s.client && framing.Kind == http1.ChunkedBody {
+		s.output.apart() // some servers tell a body of nothing from none
+	}
 	t.body.Begin(framing)
 	t.endless = framing.Kind == http1.UntilClose
 	if t.outStage = outBody; t.body.Done() {
