@@ -183,7 +183,13 @@ func (x *exchange) serverEnds(err error) {
 		if (!x.up.mayBeStale(err) || x.heard) && x.up.isToBlame(err) {
 			x.endpoint.Reset(time.Now())
 		}
-		x.failTry(502, mesh.ReasonEndpointReset)
+		switch why := mesh.ReasonEndpointReset; {
+		case x.triesAgain(502, why):
+		case x.grpc && x.conn.client.stream != nil && isResetByPeer(err):
+			x.conn.end(why, err) // a code of HTTP/2 tells a client of gRPC more than a status of ours: that its time is over, for one
+		default:
+			x.respond(502, why)
+		}
 	}
 }
 

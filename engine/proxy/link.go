@@ -184,6 +184,12 @@ func isMalformed(err error) bool {
 	return ok && reset.Ours
 }
 
+// isResetByPeer says whether the peer has reset the stream.
+func isResetByPeer(err error) bool {
+	reset, ok := errors.AsType[*http2.ResetError](err)
+	return ok && !reset.Ours
+}
+
 // codeFor returns why a stream to a client ends for a reason, of which err tells more.
 func codeFor(reason mesh.Reason, err error) http2.Code {
 	if reset, ok := errors.AsType[*http2.ResetError](err); ok && reason == mesh.ReasonEndpointReset && reset.Code != http2.CodeNone {

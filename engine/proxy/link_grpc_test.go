@@ -1,12 +1,15 @@
 package proxy
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"github.com/meshd/meshd/engine/balance"
 	"github.com/meshd/meshd/engine/mesh"
@@ -140,4 +143,32 @@ func TestLocalAnswersToGRPC(t *testing.T) {
 	}()
 	check("4", mesh.ReasonTimeout)
 	<-done
+}
+
+// TestCallIsReset wants a client of HTTP/2 to be told the code by which an endpoint ends a call: with that of a deadline it knows
+// what to make of it. One of HTTP/1 is answered with a status.
+func TestCallIsReset(t *testing.T) {
+	at := endpoint2(t, func(p *peer2) {
+		for stream := uint32(1); stream <= 3; stream += 2 {
+			p.wants(fmt.Sprint(stream, " headers :method=POST :scheme=http :authority=hello.mesh :path=/a.B/C content-type=application/grpc te=trailers end"))
+			_ = p.WriteRSTStream(stream, http2.ErrCodeCancel)
+		}
+		_, _ = io.Copy(io.Discard, p.TCPConn)
+	})
+	r := newRig(t, nil)
+	r.speaks(mesh.GRPC, at)
+	client := r.dial2()
+	client.calls(1, true)
+	client.wants("1 reset CANCEL")
+	client.Close()
+	r.wantEnd(mesh.ReasonDone)
+
+	client1 := r.dial(virtual)
+	response, _ := get(t, client1, bufio.NewReader(client1),
+		"POST /a.B/C HTTP/1.1\r\nHost: hello.mesh\r\nContent-Type: application/grpc\r\nTE: trailers\r\n\r\n")
+	if status := response.Header.Get("Grpc-Status"); status != "14" {
+		t.Errorf("a client of HTTP/1 is told the status %q", status)
+	}
+	client1.Close()
+	r.stopLinks()
 }

@@ -96,10 +96,15 @@ func (x *exchange) awake() {
 
 // failTry follows from a try that has brought no answer: the next one, or else that answer.
 func (x *exchange) failTry(code int, why mesh.Reason) {
-	if r := x.retry(); r != nil && (r.OnStatus(code) || failsFor(r, why)) && x.again(cut) {
-		return
+	if !x.triesAgain(code, why) {
+		x.respond(code, why)
 	}
-	x.respond(code, why)
+}
+
+// triesAgain sends the request again if its route has it so after a try that has brought no answer.
+func (x *exchange) triesAgain(code int, why mesh.Reason) bool {
+	r := x.retry()
+	return r != nil && (r.OnStatus(code) || failsFor(r, why)) && x.again(cut)
 }
 
 func failsFor(r *route.Retry, why mesh.Reason) bool {
