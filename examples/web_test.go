@@ -27,10 +27,11 @@ var buildTools = sync.OnceValue(func() error {
 	return nil
 })
 
-// startWeb makes the lab of servers of HTTP, starts those that are named, and meshd where they are called.
+// startWeb makes the lab of servers of HTTP, starts those that are named, and meshd where they are called. There /tmp/large is
+// something to send.
 func startWeb(t *testing.T, servers ...string) (one, two host) {
 	t.Helper()
-	if slices.Contains(servers, "httpbin") {
+	if slices.Contains(servers, "httpbin") || slices.Contains(servers, "interop") {
 		if err := buildTools(); err != nil {
 			t.Fatal(err)
 		}
@@ -41,6 +42,7 @@ func startWeb(t *testing.T, servers ...string) (one, two host) {
 		two.start(t, server+".service")
 	}
 	one.startMeshd(t)
+	one.run(t, "", "sh", "-c", "head -c 2000000 /dev/urandom | base64 -w0 >/tmp/large")
 	return one, two
 }
 
@@ -55,17 +57,23 @@ var changes = regexp.MustCompile(`(?mi)^(date|last-modified|etag|www-authenticat
 // answered with when the kernel connects it.
 func (h host) compare(t *testing.T, service string, calls []curlCall) {
 	t.Helper()
+	h.compareAs(t, service, calls, func(unit string, c curlCall) string { return h.curl(t, unit, service+".mesh", c.args) })
+}
+
+// compareAs is compare for what ask returns of the answers to a call from a unit.
+func (h host) compareAs(t *testing.T, service string, calls []curlCall, ask func(unit string, c curlCall) string) {
+	t.Helper()
 	opened, before := h.opened(t), h.answered(t, "client", service)
 	want := make([]string, len(calls))
 	for i, c := range calls {
-		want[i] = h.curl(t, "direct", service, c.args)
+		want[i] = ask("direct", c)
 	}
 	if n := h.opened(t) - opened; n != 0 {
 		t.Fatalf("what is to be compared with has made %d connections to meshd", n)
 	}
 	all := 0
 	for i, c := range calls {
-		got := h.curl(t, "client", service, c.args)
+		got := ask("client", c)
 		if heads := statuses(got); heads != c.statuses {
 			t.Errorf("%s: answered with %s, want %s", c.args, heads, c.statuses)
 		}
@@ -77,11 +85,11 @@ func (h host) compare(t *testing.T, service string, calls []curlCall) {
 	eventually(t, fmt.Sprintf("%d requests are counted", all), func() bool { return h.answered(t, "client", service)-before == all })
 }
 
-// curl has curl call a service from a unit, and returns the heads and bodies of all answers, without what changes.
-func (h host) curl(t *testing.T, unit, service, args string) string {
+// curl has curl call an address from a unit, and returns the heads and bodies of all answers, without what changes.
+func (h host) curl(t *testing.T, unit, address, args string) string {
 	t.Helper()
 	path, options, _ := strings.Cut(args, " ")
-	call := append([]string{"curl", "-sSig", "http://" + service + ".mesh" + path}, strings.Fields(options)...)
+	call := append([]string{"curl", "-sSig", "http://" + address + path}, strings.Fields(options)...)
 	answers, code := h.try(t, unit+".service", call...)
 	if code != 0 {
 		t.Fatalf("%q of %s: exit code %d\n%.1000s", call, unit, code, answers)

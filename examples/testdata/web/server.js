@@ -1,6 +1,7 @@
 // A server of HTTP by Node.js, with the paths of server.py, and what only this one can do.
 'use strict'
 const http = require('node:http')
+const http2 = require('node:http2')
 const {createHash} = require('node:crypto')
 
 const turns = new Map() // by name: what somebody waits for, and what was said before anybody did
@@ -59,19 +60,29 @@ const answers = {
   },
   // Who asks learns by /poll/NAME that this client has gone away.
   abandoned: (request, response, name) => {
-    request.on('error', () => {}).resume()
+    request.resume()
     response.on('close', () => say(name, 'gone')).write('hello')
   },
 }
-const server = http.createServer((request, response) => {
+const answer = async (request, response) => {
+  request.on('error', () => {}) // of a client that goes away within its request
   const [, kind, rest] = new URL(request.url, 'http://node.mesh').pathname.split('/')
-  answers[kind](request, response, rest)
-})
+  try {
+    await answers[kind](request, response, rest)
+  } catch {
+    // The same.
+  }
+}
+const server = http.createServer(answer)
+const server2 = http2.createServer({maxSessionMemory: 1000}, answer) // 10 MB are less than a client may leave unread
 // A client that expects it is told to go on, or, of this path, not to.
-server.on('checkContinue', (request, response) => {
+const askedToContinue = (request, response) => {
   if (request.url === '/refuse') return response.writeHead(417).end('keep it')
   response.writeContinue()
-  server.emit('request', request, response)
-})
+  answer(request, response)
+}
+server.on('checkContinue', askedToContinue)
+server2.on('checkContinue', askedToContinue)
 server.keepAliveTimeout = 0 // none
 server.listen(8082, '::')
+server2.listen(8090, '::')

@@ -60,7 +60,7 @@ async def refuse(request):
 
 app = web.Application(client_max_size=1 << 30)
 app.add_routes([
-    web.route("*", "/", hello), web.get("/bytes/{n}", bytes_), web.post("/sum", sum_up), web.put("/sum", sum_up),
+    web.route("*", "/", hello), web.get("/bytes/{n}", bytes_), web.route("*", "/sum", sum_up),
     web.post("/echo", echo), web.post("/next/{name}", next_), web.get("/events/{name}", events), web.get("/poll/{name}", poll),
     web.post("/refuse", refuse),
 ])

@@ -26,12 +26,17 @@ service "python" {
 service "node" {
   port     = 80
   protocol = "http"
+  listener "h2" {
+    port     = 81
+    protocol = "http2"
+  }
   workload {
     unit = "node.service"
   }
   endpoint {
     host = "app-2"
     port = 8082
+    ports = { h2 = 8090 }
   }
 }
 
@@ -62,24 +67,46 @@ service "ws" {
 service "nginx" {
   port     = 80
   protocol = "http"
+  listener "h2" {
+    port     = 81
+    protocol = "http2"
+  }
   workload {
     unit = "nginx.service"
   }
   endpoint {
     host = "app-2"
     port = 8085
+    ports = { h2 = 8088 }
   }
 }
 
 service "haproxy" {
   port     = 80
   protocol = "http"
+  listener "h2" {
+    port     = 81
+    protocol = "http2"
+  }
   workload {
     unit = "haproxy.service"
   }
   endpoint {
     host = "app-2"
     port = 8086
+    ports = { h2 = 8089 }
+  }
+}
+
+service "interop" {
+  port     = 80
+  protocol = "grpc"
+  workload {
+    unit = "interop.service"
+  }
+  endpoint {
+    host = "app-2"
+    port = 8087
   }
 }
 

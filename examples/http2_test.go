@@ -1,0 +1,112 @@
+package examples_test
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestHTTP2 has curl speak HTTP/2 or HTTP/1.1 with services that speak the other one, or both HTTP/2, and wants it to be answered
+// with what it is answered with in HTTP/1.1 when the kernel connects it.
+func TestHTTP2(t *testing.T) {
+	t.Parallel()
+	one, two := startWeb(t, "httpbin")
+	startBackends(t, two)
+	for _, test := range []struct {
+		service, address, options string
+		calls                     []curlCall
+	}{
+		{"httpbin", "httpbin.mesh", " --http2-prior-knowledge", httpbinCalls},
+		{"nginx", "nginx.mesh", " --http2-prior-knowledge", nginxCalls},
+		{"nginx", "nginx.mesh:81", " --http2-prior-knowledge", nginxCalls},
+		{"nginx", "nginx.mesh:81", "", nginxCalls},
+		{"haproxy", "haproxy.mesh", " --http2-prior-knowledge", haproxyCalls},
+		{"haproxy", "haproxy.mesh:81", " --http2-prior-knowledge", haproxyCalls},
+		{"haproxy", "haproxy.mesh:81", "", haproxyCalls},
+	} {
+		t.Run(test.address+test.options, func(t *testing.T) {
+			isPort81 := strings.HasSuffix(test.address, ":81") // where HAProxy does not say that it has failed, but refuses the stream
+			calls := slices.Clone(test.calls)
+			for i := range calls {
+				calls[i].statuses = strings.ReplaceAll(calls[i].statuses, "100 ", "") // curl expects it less often in HTTP/2
+			}
+			calls = slices.DeleteFunc(calls, func(c curlCall) bool {
+				return test.options != "" && isHTTP1Only(c) || isPort81 && c.args == "/nothing"
+			})
+			one.compareAs(t, test.service, calls, func(unit string, c curlCall) string {
+				if unit == "direct" {
+					return sameInHTTP2(one.curl(t, unit, test.service+".mesh", c.args))
+				}
+				return sameInHTTP2(one.curl(t, unit, test.address, c.args+test.options))
+			})
+		})
+	}
+}
+
+// isHTTP1Only says whether a call is none that this curl can make in HTTP/2, whoever the server is: it asks for HTTP/1.0, is
+// answered before it has sent its body, or makes a second request on the connection.
+func isHTTP1Only(c curlCall) bool {
+	return strings.HasSuffix(c.args, " -0") || strings.HasPrefix(c.args, "/small/x ") || strings.Contains(c.statuses, " ")
+}
+
+// TestHTTP2Clients has a client of HTTP/2 talk with servers of both, and clients of HTTP/1.1 with one of HTTP/2.
+func TestHTTP2Clients(t *testing.T) {
+	t.Parallel()
+	one, _ := startWeb(t, "python", "node")
+	for _, address := range []string{"python.mesh", "node.mesh", "node.mesh:81"} {
+		one.wantOK(t, "/usr/bin/node", "/srv/lab/http2_client.js", address)
+	}
+	one.wantOK(t, "/usr/bin/python3", "/srv/lab/http_client.py", "node.mesh:81")
+	one.wantOK(t, "/usr/bin/node", "/srv/lab/http_client.js", "node.mesh:81")
+	one.wantOK(t, "/usr/bin/node", "/srv/lab/node_client.js", "node.mesh:81")
+	one.wantOK(t, "/usr/bin/python3", "/srv/lab/events_client.py", "node.mesh:81", "by-python")
+	one.wantOK(t, "/usr/bin/node", "/srv/lab/events_client.js", "node.mesh:81", "by-node")
+}
+
+// notOfH2spec are the tests of h2spec that meshd fails, by the first line of the test, and why it must.
+var notOfH2spec = map[string]string{
+	"2: Sends invalid connection preface": "clients of these services may speak HTTP/1.1 too: what is no preface is answered as a bad request of that",
+}
+
+// TestH2spec has h2spec look for what an endpoint of HTTP/2 must not let pass. Both servers read a request to its end before they
+// answer, so that no answer crosses what h2spec sends next.
+func TestH2spec(t *testing.T) {
+	t.Parallel()
+	one, _ := startWeb(t, "python", "node")
+	if err := buildTools(); err != nil {
+		t.Fatal(err)
+	}
+	for server, port := range map[string]string{"python.mesh": "80", "node.mesh": "81"} {
+		report, _ := one.try(t, "client.service", "/run/lab/build/tools/h2spec", "-h", server, "-p", port, "-P", "/sum", "--strict", "-o", "30")
+		_, failures, _ := strings.Cut(report, "Failures:")
+		failed := regexp.MustCompile(`× (.*)`).FindAllStringSubmatch(failures, -1)
+		for _, test := range failed {
+			if notOfH2spec[test[1]] == "" {
+				t.Errorf("%s: h2spec says:\n%s", server, failures)
+				break
+			}
+		}
+		want := fmt.Sprintf("146 tests, %d passed, 0 skipped, %d failed", 146-len(notOfH2spec), len(notOfH2spec))
+		if !strings.Contains(report, want) {
+			t.Errorf("%s: h2spec does not say %q but ends with %s", server, want, report[max(0, len(report)-200):])
+		}
+	}
+}
+
+var (
+	firstLines   = regexp.MustCompile(`(?m)^HTTP/[0-9.]+ (\d+) .*$`)
+	fieldNames   = regexp.MustCompile(`(?m)^[A-Za-z0-9-]+: `)
+	hopByHop     = regexp.MustCompile(`(?m)^(transfer-encoding|trailer|keep-alive): .*\n`)
+	continueHead = regexp.MustCompile(`(?m)^HTTP/[0-9.]+ 100 .*\n\r\n`)
+	expectField  = regexp.MustCompile(`    "Expect": \[[^]]*\],\n`) // as go-httpbin shows it
+)
+
+// sameInHTTP2 returns what stays of answers in HTTP/2.
+func sameInHTTP2(answers string) string {
+	answers = continueHead.ReplaceAllString(expectField.ReplaceAllString(answers, ""), "")
+	answers = firstLines.ReplaceAllString(answers, "HTTP/2 $1 ")
+	answers = fieldNames.ReplaceAllStringFunc(answers, strings.ToLower)
+	return hopByHop.ReplaceAllString(answers, "")
+}
