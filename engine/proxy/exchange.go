@@ -223,12 +223,23 @@ func (x *exchange) take(data []byte) bool {
 	switch {
 	case err == nil:
 		x.begin(data, n, h)
-	case errors.Is(err, http1.ErrPreface) && x.snapshot == nil && bytes.HasPrefix(data, []byte(http2.Preface[:3])):
+	case x.beginsHTTP2(data, err):
 		x.startLink(data)
 	default:
 		x.refuse(err)
 	}
 	return true
+}
+
+// beginsHTTP2 says whether a client speaks HTTP/2: it begins so, or it speaks neither, and is told that in what the service speaks.
+func (x *exchange) beginsHTTP2(data []byte, err error) bool {
+	switch {
+	case x.snapshot != nil: // it has made a request
+		return false
+	case errors.Is(err, http1.ErrRequestLine):
+		return x.conn.port.Protocol.IsHTTP2()
+	}
+	return errors.Is(err, http1.ErrPreface) && bytes.HasPrefix(data, []byte(http2.Preface[:3]))
 }
 
 // refuse answers a request that is none, of which nothing goes on.

@@ -156,6 +156,30 @@ func TestHostileClients(t *testing.T) {
 	}
 }
 
+// TestNoPreface wants who speaks neither HTTP/1 nor HTTP/2 to be told so in what the service speaks.
+func TestNoPreface(t *testing.T) {
+	for _, said := range []string{"INVALID CONNECTION PREFACE\r\n\r\n", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"} {
+		r := newRig(t, nil)
+		r.speaks(mesh.GRPC)
+		client := r.dial(virtual)
+		send(t, client, said)
+		p := newPeer2(t, client)
+		p.wants("goaway 0 PROTOCOL_ERROR", "end")
+		client.Close()
+		r.wantEnd(mesh.ReasonBadRequest)
+
+		r = newRig(t, nil)
+		r.speaks(mesh.HTTP)
+		client = r.dial(virtual)
+		send(t, client, said)
+		if told, err := io.ReadAll(client); err != nil || !strings.HasPrefix(string(told), "HTTP/1.1 400 ") {
+			t.Errorf("after %q the client is told %q, %v", said, told, err)
+		}
+		client.Close()
+		r.wantEnd(mesh.ReasonBadRequest)
+	}
+}
+
 // TestSlowPreface wants a client to be left that begins HTTP/2 and does not go on, or begins fields that it does not end.
 func TestSlowPreface(t *testing.T) {
 	for _, begun := range []string{http2.ClientPreface[:3], http2.ClientPreface[:20], http2.ClientPreface, "fields"} {
