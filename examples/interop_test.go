@@ -23,6 +23,9 @@ func TestGRPCInterop(t *testing.T) {
 	} {
 		t.Run(at.name, func(t *testing.T) {
 			for _, name := range interopCases {
+				if at.name != "client" && name == "timeout_on_sleeping_server" {
+					continue // the server resets the call a moment after the client's time is over, which both make a 502 of
+				}
 				output, code := one.try(t, "client.service", "/run/lab/build/tools/client", "-server_host", at.host, "-server_port", at.port, "-test_case", name,
 					"-soak_per_iteration_max_acceptable_latency_ms", "60000", "-soak_overall_timeout_seconds", "60")
 				if code != 0 {
