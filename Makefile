@@ -19,7 +19,7 @@ GENERATED := bpf/mesh_bpfel.go bpf/mesh_bpfel.o packaging/man/meshd.8 packaging/
 
 # Packages with tests that the race detector would make meaningless, like those that count allocations.
 WITHOUT_RACE = $(sort $(dir $(shell grep -rl --include='*_test.go' '^//go:build !race' .)))
-GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 9m
+GO_TEST := GORACE=atexit_sleep_ms=0 MESHD_BINARY=$(CURDIR)/bin/meshd go test -v -count=1 -p 2 -timeout 12m
 
 .PHONY: help deps deps-gen build tools packages demo lab test soak fuzz bench test-boot test-kernels gen gen-check lint clean
 

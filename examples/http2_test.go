@@ -111,8 +111,9 @@ var (
 
 // sameInHTTP2 returns what stays of answers in HTTP/2.
 func sameInHTTP2(answers string) string {
-	answers = continueHead.ReplaceAllString(expectField.ReplaceAllString(answers, ""), "")
-	answers = firstLines.ReplaceAllString(answers, "HTTP/2 $1 ")
-	answers = fieldNames.ReplaceAllStringFunc(answers, strings.ToLower)
-	return hopByHop.ReplaceAllString(answers, "")
+	head, rest := beginning(answers)
+	head = continueHead.ReplaceAllString(expectField.ReplaceAllString(head, ""), "")
+	head = firstLines.ReplaceAllString(head, "HTTP/2 $1 ")
+	head = fieldNames.ReplaceAllStringFunc(head, strings.ToLower)
+	return hopByHop.ReplaceAllString(head, "") + rest
 }
