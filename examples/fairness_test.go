@@ -2,12 +2,14 @@ package examples_test
 
 import (
 	"bytes"
+	"encoding/csv"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -81,6 +83,10 @@ defaults
   timeout connect 5s
   timeout client 1m
   timeout server 1m
+frontend stats
+  bind 127.0.0.1:7303
+  stats enable
+  stats uri /
 listen flood
   bind 127.0.0.1:7301
   http-reuse always
@@ -157,7 +163,9 @@ func TestFairness(t *testing.T) {
 		if r.all()*unfair < turns {
 			t.Errorf("%s: in %d turns of each connection of the flood the quiet service had %d", f.name, turns, r.all())
 		}
+		before = one.floodOfHAProxy(t)
 		end = one.flood(t, "127.0.0.1:7301", f)
+		eventually(t, "the flood of HAProxy is there", func() bool { return one.floodOfHAProxy(t) > before+f.connections })
 		r = one.startRequests(t, "127.0.0.1:7302", *fairRequests, ask).end(t)[0]
 		t.Logf("%s, %s/s, by HAProxy: %s", f.name, end(), r)
 	}
@@ -190,6 +198,23 @@ func (h host) flood(t *testing.T, address string, f flooding) (end func() string
 		rate, _, _ = strings.Cut(strings.TrimSpace(rate), "\n")
 		return rate
 	}
+}
+
+// floodOfHAProxy returns how many requests HAProxy has had to the flooded service.
+func (h host) floodOfHAProxy(t *testing.T) int {
+	t.Helper()
+	rows, err := csv.NewReader(strings.NewReader(h.run(t, "", "curl", "-sS", "--fail", "http://127.0.0.1:7303/;csv"))).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := slices.Index(rows[0], "req_tot")
+	for _, row := range rows {
+		if row[0] == "flood" && row[1] == "FRONTEND" {
+			return int(numberOf(row[total]))
+		}
+	}
+	t.Fatal("HAProxy has no statistics of the flood")
+	return 0
 }
 
 // stall is the program of readers that ask for much, and read none of it.
