@@ -191,8 +191,8 @@ func (b *builder) hashPolicy(h *hashPolicyBlock, reads bool) mesh.HashPolicy {
 		b.errorf(h.Range, "One thing to hash is needed", "The hash_policy block has %d. Write one of header, cookie, query and source, and a "+
 			"block for each other one.", count)
 	case !reads && built.Kind != mesh.HashSource:
-		b.errorf(h.Range, "Hash of requests of a tcp service", "Its connections are not read. Write source = true, or protocol = \"http\" in "+
-			"the service, if that is what it speaks.")
+		b.errorf(h.Range, "Hash of requests of a tcp service", "Its connections are not read. Write source = true, or %s in "+
+			"the service, if that is what it speaks.", protocolsOfHTTP)
 	}
 	return built
 }

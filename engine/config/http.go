@@ -35,8 +35,8 @@ func (b *builder) http(s *serviceBlock, built *mesh.Service) {
 		return
 	}
 	if !s.speaksHTTP() {
-		b.errorf(h.Range, "HTTP of a tcp service", "The bytes of a tcp service are not read. Write protocol = \"http\", if that is what the service "+
-			"speaks, or remove the block.")
+		b.errorf(h.Range, "HTTP of a tcp service", "The bytes of a tcp service are not read. Write %s, if that is what the service "+
+			"speaks, or remove the block.", protocolsOfHTTP)
 	}
 	hardening := valueOr(h.Hardening, hardeningNone)
 	b.oneOf(h.HardeningRange, "hardening", hardening, hardeningNone, hardeningEdge)

@@ -69,7 +69,7 @@ func (b *builder) limits(s *serviceBlock, built *mesh.Service) {
 // ofRequests reports what bounds the requests of a service that has none.
 func (b *builder) ofRequests(s *serviceBlock, at hcl.Range, what string) {
 	if !s.speaksHTTP() {
-		b.errorf(at, "Limit of requests of a tcp service", "Only requests of HTTP can be counted. Write protocol = \"http\", if that is what "+
-			"the service speaks, or max_connections in the place of %s.", what)
+		b.errorf(at, "Limit of requests of a tcp service", "Only requests of HTTP can be counted. Write %s, if that is what "+
+			"the service speaks, or max_connections in the place of %s.", protocolsOfHTTP, what)
 	}
 }

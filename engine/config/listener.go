@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -74,10 +75,38 @@ func (b *builder) protocol(written *string, at hcl.Range) mesh.Protocol {
 	case protocol == "udp":
 		b.errorf(at, "UDP is not proxied", "meshd proxies TCP only, and answers UDP only for DNS. Remove the port, and let its "+
 			"callers connect to its real address.")
+	case slices.Contains(encrypted, strings.ToLower(protocol)):
+		b.errorf(at, "Unknown protocol", "There is no protocol %q: what callers have encrypted cannot be read. Write %q, by which it passes as it "+
+			"is, or %s, if they do not encrypt it.", protocol, mesh.TCP, alternatives(mesh.Protocols[1:]))
 	default:
-		b.errorf(at, "Unknown protocol", "There is no protocol %q. Write %s, or remove the argument.", protocol, alternatives(mesh.Protocols))
+		b.errorf(at, "Unknown protocol", "There is no protocol %q.%s Write %s, or remove the argument.", protocol, likelyProtocol(protocol),
+			alternatives(mesh.Protocols))
 	}
 	return mesh.TCP
+}
+
+// protocolsOfHTTP is what to write for a service whose requests shall be read.
+const protocolsOfHTTP = `protocol = "http", "http2" or "grpc"`
+
+// encrypted are names that others have for protocols over TLS.
+var encrypted = []string{"tls", "ssl", "https", "grpcs"}
+
+// otherNames are names that others have for protocols.
+var otherNames = map[string]mesh.Protocol{
+	"http1": mesh.HTTP, "http/1.1": mesh.HTTP, "http11": mesh.HTTP,
+	"h2": mesh.HTTP2, "h2c": mesh.HTTP2, "http/2": mesh.HTTP2,
+}
+
+// likelyProtocol asks whether a protocol was meant that others call so, or that is written otherwise, if there is one.
+func likelyProtocol(written string) string {
+	likely := mesh.Protocol(strings.ToLower(written))
+	if other, ok := otherNames[string(likely)]; ok {
+		likely = other
+	}
+	if !slices.Contains(mesh.Protocols, likely) {
+		return ""
+	}
+	return fmt.Sprintf(" Did you mean %q?", likely)
 }
 
 // listenerPorts returns the port of an endpoint at each listener of its service; nil when the service has none.

@@ -99,8 +99,9 @@ func (b *builder) shaped(own block, at hcl.Range, service, kind string) {
 		b.errorf(own.defined(), of+"service without a port", "%s at %s only calls others, so nothing comes to it. Write its port, or "+
 			"remove the %s.", title(s), place(s.Range), kind)
 	case kind == "router" && !s.speaksHTTP():
-		b.errorf(own.defined(), of+"tcp service", "Only requests of HTTP can be told apart. Write protocol = \"http\" in %s at %s, if "+
-			"that is what it speaks. Otherwise remove the router: a splitter and a resolver say where connections go.", s.title(), place(s.Range))
+		b.errorf(own.defined(), of+"tcp service", "Only requests of HTTP can be told apart. Write %s in %s at %s, if "+
+			"that is what it speaks. Otherwise remove the router: a splitter and a resolver say where connections go.", protocolsOfHTTP, s.title(),
+			place(s.Range))
 	}
 }
 
@@ -150,14 +151,14 @@ func (b *builder) takes(t targetRef, s *serviceBlock, at hcl.Range) bool {
 		return true // which is told already
 	}
 	if (t.takes == takesRequests || own.speaksHTTP()) && !s.speaksHTTP() {
-		b.errorf(at, "Destination does not speak HTTP", "%s at %s is a tcp service, which takes no single requests. Write "+
-			"protocol = \"http\" there, if that is what it speaks.", title(s), place(s.Range))
+		b.errorf(at, "Destination does not speak HTTP", "%s at %s is a tcp service, which takes no single requests. Write %s "+
+			"there, if that is what it speaks.", title(s), place(s.Range), protocolsOfHTTP)
 		return false
 	}
 	if t.takes == takesRequests || !own.hasPort(false) || s.hasPort(false) || t.takes == takesSome && own.speaksHTTP() {
 		return true
 	}
-	advice := "Write protocol = \"http\" in " + own.title() + " too, if that is what it speaks, or name a tcp service."
+	advice := "Write " + protocolsOfHTTP + " in " + own.title() + " too, if that is what it speaks, or name a tcp service."
 	if own.speaksHTTP() {
 		advice = "Add a listener with protocol = \"tcp\" to it, for what comes to the tcp port of " + own.title() + "."
 	}

@@ -64,7 +64,7 @@ func (v View) Explain(q control.Question) (control.Explanation, *control.Error) 
 		return v.withoutPort(x, to, q)
 	}
 	if q.Method != "" && !to.port.Reads() {
-		return x, refuse("leave method and URL out, or write protocol = \"http\" there if that is what it speaks",
+		return x, refuse(`leave method and URL out, or write protocol = "http", "http2" or "grpc" there if that is what it speaks`,
 			"service %q at %s speaks %s, which has no requests", to.port.Service.Name, to.port.Service.At, to.port.Protocol)
 	}
 	way := v.way(caller, to)

@@ -24,6 +24,18 @@ service "billing" {
     port     = 25
     protocol = "smtp" # ERROR: Unknown protocol
   }
+  listener "h2c" {
+    port     = 9093
+    protocol = "h2c" # ERROR: Unknown protocol
+  }
+  listener "upper" {
+    port     = 9094
+    protocol = "HTTP2" # ERROR: Unknown protocol
+  }
+  listener "tls" {
+    port     = 9095
+    protocol = "https" # ERROR: Unknown protocol
+  }
   listener "a123456789b123456789c123456789d123456789e123456789f123456789abc" { # ERROR: Invalid listener name
     port = 9092
   }
