@@ -165,7 +165,7 @@ func (b *builder) hashPolicy(h *hashPolicyBlock, reads bool) mesh.HashPolicy {
 		count++
 		built.Kind, built.Name = mesh.HashHeader, strings.ToLower(*h.Header)
 		if !http1.ValidName(*h.Header) {
-			b.errorf(h.HeaderRange, "Invalid header name", "%q is not the name of a header field. Write one such as \"x-user\".", *h.Header)
+			b.errorf(h.HeaderRange, "Invalid header name", "%s", headerNameFault(*h.Header, "x-user"))
 		}
 	}
 	if h.Query != nil {

@@ -89,7 +89,11 @@ func (b *builder) check(s *serviceBlock) *mesh.Check {
 	}
 	if c.GRPC != nil {
 		built.Kind, built.Name = mesh.CheckGRPC, *c.GRPC
-		if len(*c.GRPC) > maxGRPCName {
+		switch {
+		case *c.GRPC == "true": // HCL makes a text of it, and no server has such a service
+			b.errorf(c.GRPCRange, "Invalid grpc", "It is the name of a gRPC service, such as \"shop.Billing\". Write grpc = \"\", for the server as a "+
+				"whole.")
+		case len(*c.GRPC) > maxGRPCName:
 			b.errorf(c.GRPCRange, "Invalid grpc", "The name has %d characters, and may have %d. Write that of a gRPC service, such as "+
 				"\"shop.Billing\".", len(*c.GRPC), maxGRPCName)
 		}

@@ -187,6 +187,9 @@ var retryConditions = []string{
 	mesh.RetryCancelled, mesh.RetryDeadlineExceeded, mesh.RetryInternal, mesh.RetryResourceExhausted, mesh.RetryUnavailable,
 }
 
+// hyphens writes a word as the conditions of a retry are written: DEADLINE_EXCEEDED is deadline-exceeded.
+func hyphens(word string) string { return strings.ReplaceAll(strings.ToLower(word), "_", "-") }
+
 func (b *builder) retry(r *retryBlock, most time.Duration) *mesh.Retry {
 	built := &mesh.Retry{
 		Attempts: b.number(r.AttemptsRange, "attempts", valueOr(r.Attempts, defaultAttempts), 1, maxAttempts), On: r.On,
@@ -199,6 +202,8 @@ func (b *builder) retry(r *retryBlock, most time.Duration) *mesh.Retry {
 		status, err := strconv.Atoi(on)
 		switch {
 		case slices.Contains(retryConditions, on):
+		case err != nil && slices.Contains(retryConditions, hyphens(on)):
+			b.errorf(r.OnRange, "Unknown failure", "There is no failure %q. Did you mean %q?", on, hyphens(on))
 		case err != nil:
 			b.errorf(r.OnRange, "Unknown failure", "There is no failure %q. Write %s, or another status.", on,
 				alternatives(append(slices.Clone(retryConditions), "503")))
@@ -240,7 +245,7 @@ func (b *builder) fields(at hcl.Range, all map[string]string) []mesh.Field {
 func (b *builder) editable(at hcl.Range, name string) {
 	switch {
 	case !http1.ValidName(name):
-		b.errorf(at, "Invalid header name", "%q is not the name of a header field. Write one such as \"x-canary\".", name)
+		b.errorf(at, "Invalid header name", "%s", headerNameFault(name, "x-canary"))
 	case !http1.Editable(name):
 		b.errorf(at, "Header that cannot be edited", "%q says where a message goes or ends, which meshd takes care of. Remove it.", name)
 	}

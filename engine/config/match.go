@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"regexp"
 	"regexp/syntax"
 	"slices"
@@ -155,10 +156,19 @@ func (b *builder) method(at hcl.Range, method string) {
 	}
 }
 
+// headerNameFault returns what is wrong with what is no name of a header field, in sentences.
+func headerNameFault(name, example string) string {
+	if strings.HasPrefix(name, ":") {
+		return fmt.Sprintf("%q is no header field but the way in which HTTP/2 says the beginning of a request. Write \"host\" in the place of "+
+			"\":authority\"; for methods and paths match {} has arguments.", name)
+	}
+	return fmt.Sprintf("%q is not the name of a header field. Write one such as %q.", name, example)
+}
+
 func (b *builder) header(h *headerBlock) mesh.HeaderMatch {
 	built := mesh.HeaderMatch{Name: strings.ToLower(h.Name), Invert: valueOr(h.Invert, false)}
 	if !http1.ValidName(h.Name) {
-		b.errorf(h.NameRange, "Invalid header name", "%q is not the name of a header field. Write one such as \"x-canary\".", h.Name)
+		b.errorf(h.NameRange, "Invalid header name", "%s", headerNameFault(h.Name, "x-canary"))
 	}
 	b.present(h.PresentRange, h.Present, "To match requests without the field, write present = true and invert = true.")
 	if h.Regex != nil {

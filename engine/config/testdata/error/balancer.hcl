@@ -45,7 +45,7 @@ resolver "a" {
 resolver "b" {
   load_balancer {
     hash_policy { # ERROR: Hash policy without effect
-      header = "x y" # ERROR: Invalid header name
+      header = ":authority" # ERROR: Invalid header name
     }
   }
 }

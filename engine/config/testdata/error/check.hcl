@@ -74,6 +74,15 @@ service "long" {
     grpc = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" # ERROR: Invalid grpc
   }
 }
+service "whole" {
+  port = 80
+  endpoint {
+    address = "10.9.0.8"
+  }
+  check {
+    grpc = true # ERROR: Invalid grpc
+  }
+}
 service "nightly" {
   check { # ERROR: Check without a port of the service
     tcp = true

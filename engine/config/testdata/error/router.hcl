@@ -106,7 +106,7 @@ router "billing" {
       idle_timeout    = "0s" # ERROR: Invalid idle_timeout
       retry {
         attempts        = 11 # ERROR: Invalid attempts
-        on              = ["refused", "200", "0503"] # ERROR: Unknown failure; Unknown failure; Unknown failure
+        on              = ["refused", "UNAVAILABLE", "200", "0503"] # ERROR: Unknown failure; Unknown failure; Unknown failure; Unknown failure
         per_try_timeout = "2s" # ERROR: Invalid per_try_timeout
       }
       request_headers {
