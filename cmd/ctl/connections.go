@@ -13,9 +13,10 @@ var connectionsCommand = command{
 	help: `
 PID, UID and UNIT are those of the application, and SOURCE is the service
 that it is, or its host. DIALLED is the address that it asked for; ENDPOINT
-is the one that it got, or that is being tried. SENT and RECEIVED are seen
-from the application. STATE is connecting, open, or half-closed: one side has
-finished sending. -o json also has the addresses of client and endpoint.`,
+is the one that it got, or that is being tried; with HTTP, that of the last
+request. SENT and RECEIVED are seen from the application. STATE is connecting,
+open, or half-closed: one side has finished sending. -o json also has the
+addresses of client and endpoint.`,
 	example: "meshctl connections -service billing",
 	setup: func(p *program, flags *flag.FlagSet) runner {
 		service := flags.String("service", "", "only connections to this service, a `NAME`")

@@ -27,7 +27,8 @@ type destinationBlock struct {
 	PrefixRewriteRange hcl.Range `hcl:"prefix_rewrite,attr_value_range"`
 
 	// RequestTimeout is the time for a whole request and its response, with all retries, "1ms" to "24h"; then the answer is
-	// 504, or a reset if it has begun. Once an upgrade is agreed to, only idle_timeout counts. Default: no limit.
+	// 504, or DEADLINE_EXCEEDED of gRPC, or a reset if it has begun. A deadline in grpc-timeout passes, and is not looked at.
+	// Once an upgrade is agreed to, only idle_timeout counts. Default: no limit.
 	RequestTimeout      *string   `hcl:"request_timeout,optional"`
 	RequestTimeoutRange hcl.Range `hcl:"request_timeout,attr_value_range"`
 

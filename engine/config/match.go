@@ -15,7 +15,8 @@ import (
 
 // matchBlock says which requests take a route: match {}. All that is written must hold; an empty one matches every request.
 type matchBlock struct {
-	// PathExact is the whole path, without the query. At most one of the three paths is written.
+	// PathExact is the whole path, without the query; a method of gRPC is "/package.Service/Method". At most one of the three
+	// paths is written.
 	PathExact      *string   `hcl:"path_exact,optional"`
 	PathExactRange hcl.Range `hcl:"path_exact,attr_value_range"`
 

@@ -12,11 +12,12 @@ import (
 // place of the detection that every service has. Of a tcp service a connection counts as a request, and one that fails as a 503.
 type outlierDetectionBlock struct {
 	// Consecutive5xx is how many requests in a row must fail, with any 5xx or a failed connection, for an endpoint to be ejected,
-	// 1 to 1000. Default: 5.
+	// 1 to 1000. Of gRPC these fail too: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE and DATA_LOSS. Default: 5.
 	Consecutive5xx      *int      `hcl:"consecutive_5xx,optional"`
 	Consecutive5xxRange hcl.Range `hcl:"consecutive_5xx,attr_value_range"`
 
-	// ConsecutiveGatewayFailure is the same for 502, 503, 504 and failed connections. Default: 5.
+	// ConsecutiveGatewayFailure is the same for 502, 503, 504 and failed connections; of gRPC for DEADLINE_EXCEEDED and UNAVAILABLE.
+	// Default: 5.
 	ConsecutiveGatewayFailure      *int      `hcl:"consecutive_gateway_failure,optional"`
 	ConsecutiveGatewayFailureRange hcl.Range `hcl:"consecutive_gateway_failure,attr_value_range"`
 

@@ -21,9 +21,10 @@ type serviceBlock struct {
 	Port      *int      `hcl:"port,optional"`
 	PortRange hcl.Range `hcl:"port,attr_value_range"`
 
-	// Protocol is what endpoints speak. "tcp": the bytes pass unread. "http": HTTP/1, whose requests are routed one by one;
-	// "http2": HTTP/2, without an upgrade from HTTP/1; "grpc": gRPC, which goes over that. With all three, callers may
-	// speak HTTP/1 or HTTP/2. Default: "tcp".
+	// Protocol is what endpoints speak. "tcp": the bytes pass unread, as those of TLS must. "http": HTTP/1, whose requests
+	// are routed one by one; "http2": HTTP/2, without TLS or an upgrade from HTTP/1; "grpc": gRPC, which goes over that and
+	// is treated as with "http2". With all three, callers may speak HTTP/1 or HTTP/2, and a request is a call of gRPC when
+	// its content-type says so. Default: "tcp".
 	Protocol      *string   `hcl:"protocol,optional"`
 	ProtocolRange hcl.Range `hcl:"protocol,attr_value_range"`
 
