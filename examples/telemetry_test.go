@@ -55,7 +55,6 @@ func TestAccessLog(t *testing.T) {
 	t.Parallel()
 	l := lab.New(t, lab.Config{Dir: "02-canary", Meshd: meshd})
 	one, two := startUnits(t, l, "app-1"), startUnits(t, l, "app-2")
-	one.run(t, "", "mkdir", "-p", "/var/log/meshd")
 	one.edit(t, "/etc/meshd/meshd.hcl", metricsBlock, metricsBlock+accessLogBlock)
 	one.startMeshd(t)
 

@@ -20,13 +20,14 @@ var endpointsCommand = command{
 	maxArgs: 1,
 	summary: "who serves, and how each endpoint is doing",
 	help: `
-All counts are of this host. ACTIVE: connections that are open or being made.
-OK and FAILED: connects since meshd learned of the endpoint. After a failed
-connect the next endpoint is tried: a caller notices only when none is left.
+All counts are of this host. ACTIVE: connections that are open or being made,
+with HTTP requests under way. OK and FAILED: connects since meshd learned of the
+endpoint. After a failed connect the next endpoint is tried: a caller notices
+only when none is left.
 
 STATE: up; down, when its check fails; ejected for as long as it says, when five
-connections in a row failed or were reset. For one SERVICE the changes of it
-follow, the last eight of each endpoint.`,
+connections in a row failed or were reset, or as outlier_detection says. For one
+SERVICE the changes of it follow, the last eight of each endpoint.`,
 	example: "meshctl endpoints billing",
 	setup: func(p *program, _ *flag.FlagSet) runner {
 		return func(ctx context.Context, args []string) error {

@@ -34,12 +34,12 @@ func (s *state) writeFiles(host hostState) error {
 			return err
 		}
 	}
-	for _, folder := range []string{configFolder, "/var/lib/meshd"} {
+	for _, folder := range []string{configFolder, "/var/lib/meshd", logsFolder} {
 		if err := os.RemoveAll(folder); err != nil { // the machine may run a meshd of its own
 			return err
 		}
 	}
-	for _, folder := range []string{configFolder + "/mesh.d", "/run/lock", binFolder} {
+	for _, folder := range []string{configFolder + "/mesh.d", "/run/lock", binFolder, logsFolder} {
 		if err := os.MkdirAll(folder, 0o755); err != nil {
 			return err
 		}
@@ -70,8 +70,10 @@ func (s *state) writePrograms(host hostState) error {
 	return nil
 }
 
-// configFolder is where meshd looks for its configuration.
-const configFolder = "/etc/meshd"
+const (
+	configFolder = "/etc/meshd"     // where meshd looks for its configuration
+	logsFolder   = "/var/log/meshd" // where it may write an access log: LogsDirectory= of its unit
+)
 
 // copyConfiguration makes the configuration of the lab the one that meshd finds.
 func copyConfiguration() error {

@@ -92,7 +92,7 @@ func (u *unitFile) set(option *unit.UnitOption) error {
 	case "X-Lab.Listen":
 		port, err := strconv.ParseUint(option.Value, 10, 16)
 		if err != nil {
-			return fmt.Errorf("not a port: %w", err)
+			return errors.New("not a port: write a line Listen= for each")
 		}
 		u.Listen = append(u.Listen, uint16(port))
 	default:
