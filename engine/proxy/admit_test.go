@@ -127,3 +127,25 @@ func TestIdleUpstreamsOfWhoLeft(t *testing.T) {
 	want(t, client, answer)
 	wantEOF(t, server)
 }
+
+// TestBadBodyCountsNoMore wants a request to count no more that has proved to be none behind its head.
+func TestBadBodyCountsNoMore(t *testing.T) {
+	at, conns := accepting(t)
+	r := limited(t, func(s *mesh.Service) { s.Edge = true }, at)
+	held, _ := r.clients.take(clientKey{"hello", "web"})
+	for range 3 {
+		client := r.dial(virtual)
+		send(t, client, "POST / HTTP/1.1\r\nHost: hello\r\nTransfer-Encoding: chunked\r\n\r\n")
+		<-conns
+		send(t, client, "bad\n")
+		response, err := http.ReadResponse(bufio.NewReader(client), nil)
+		if err != nil || response.StatusCode != 400 {
+			t.Fatalf("%v, %v", response, err)
+		}
+		client.Close()
+		r.wantEnd(mesh.ReasonBadRequest)
+	}
+	if n := held.requests.Load(); n != 0 {
+		t.Errorf("%d requests count", n)
+	}
+}
