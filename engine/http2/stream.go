@@ -69,8 +69,8 @@ func (t *Stream) Session() *Session { return t.session }
 // ID returns the number of the stream; 0 when it has none yet, as nothing has been written to it.
 func (t *Stream) ID() uint32 { return t.id }
 
-// Err returns why the stream is over before its messages were complete: a *ResetError, or ErrLost; nil when it is not.
-// It is known before everything that has come is read.
+// Err returns why the stream is over before its messages were complete: a *ResetError, ErrLost, or what Write has found; nil when
+// it is not. It is known before everything that has come is read.
 func (t *Stream) Err() error { return t.err }
 
 // done says whether both messages are complete.

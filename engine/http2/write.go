@@ -2,6 +2,7 @@ package http2
 
 import (
 	"bytes"
+	"errors"
 	"strconv"
 
 	"github.com/meshd/meshd/engine/http1"
@@ -13,8 +14,8 @@ import (
 // Of fields it drops those that are of one connection, and not what Connection names: that has been done by whoever has
 // written the head with engine/http1.
 //
-// The error is that of engine/http1 when the bytes are no message, ErrOver when one has ended before, ErrUpgrade when it is
-// one of those, a *ResetError or ErrLost.
+// The error is that of engine/http1 when the bytes are no message, ErrUpgrade when it is one of those, a *ResetError or ErrLost:
+// then the stream is over, and Next returns it. It is ErrOver when a message has ended before.
 func (t *Stream) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
 		if t.err != nil {
@@ -36,10 +37,23 @@ func (t *Stream) Write(p []byte) (n int, err error) {
 			break
 		}
 	}
-	if n < len(p) && err == nil {
+	switch {
+	case err != nil && t.err == nil && !errors.Is(err, ErrOver):
+		t.giveUp(err)
+	case n < len(p) && err == nil:
 		t.wait()
 	}
 	return n, err
+}
+
+// giveUp ends a stream for what its user has written.
+func (t *Stream) giveUp(err error) {
+	s := t.session
+	if t.id != 0 && s.err == nil && !s.lost {
+		s.word(kindReset, t.id, uint32(CodeInternal))
+		s.closed.note(t.id, wasReset)
+	}
+	t.breakOff(err)
 }
 
 // writeHead writes a head, if all of it is there.
@@ -93,11 +107,9 @@ func (t *Stream) sendRequest(text []byte, h *http1.Head) error {
 	case h.MethodID() == http1.MethodConnect:
 		return http1.ErrTarget
 	case s.lost:
-		t.err = ErrLost
-		return t.err
+		return ErrLost
 	case s.err != nil || s.Leaves():
-		t.err = &ResetError{Code: CodeRefused, Untouched: true}
-		return t.err
+		return &ResetError{Code: CodeRefused, Untouched: true}
 	case h.MethodID() == http1.MethodHead:
 		t.method = methodHead
 	}

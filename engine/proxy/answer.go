@@ -175,6 +175,9 @@ func (x *exchange) serverEnds(err error) {
 		x.conn.end(why, errors.Join(err, io.ErrUnexpectedEOF))
 	case isMalformed(err):
 		x.badAnswer(err)
+	case isNoMessage(err): // for HTTP/2, what is added to a request on its way included: the endpoint has not seen it
+		x.leaveServer(cut)
+		x.refuse(err)
 	case x.isUntouched(err):
 		x.repeat()
 	case errors.Is(err, errRefused):

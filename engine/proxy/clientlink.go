@@ -220,6 +220,9 @@ func (c *conn) endOf(err error) mesh.Reason {
 	if isMalformed(err) {
 		return mesh.ReasonBadRequest
 	}
+	if isNoMessage(err) { // for HTTP/2, what is added to an answer on its way included
+		return mesh.ReasonBadAnswer
+	}
 	if c.carrier != nil && c.carrier.why != "" && c.carrier.why != mesh.ReasonDone {
 		return c.carrier.why
 	}

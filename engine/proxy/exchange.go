@@ -250,7 +250,7 @@ func (x *exchange) refuse(err error) {
 	}
 	x.conn.out.log.Debug("request refused", "id", x.conn.id, "reason", string(why), "error", err)
 	x.store(nil)
-	x.over() // a body may be refused long after its head was admitted
+	x.over()                                                              // a body may be refused long after its head was admitted
 	x.task = task{begun: x.conn.loop.now, method: x.method, grpc: x.grpc} // none of it is uploaded: who knows where it ends
 	code := 400
 	if e, ok := errors.AsType[http1.Error](err); ok {

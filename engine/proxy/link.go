@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/http2"
 	"github.com/meshd/meshd/engine/mesh"
 )
@@ -60,6 +61,7 @@ func (l *loop) workLinks() {
 // work writes and reads what can be written and read without waiting.
 func (k *link) work() {
 	defer k.owner.contain()
+	k.serve() // what has been written to a stream may have ended it
 	if !k.over {
 		k.write()
 	}
@@ -188,6 +190,12 @@ func isMalformed(err error) bool {
 func isResetByPeer(err error) bool {
 	reset, ok := errors.AsType[*http2.ResetError](err)
 	return ok && !reset.Ours
+}
+
+// isNoMessage says whether a stream has ended as what was written to it is no message, or more than one may be.
+func isNoMessage(err error) bool {
+	_, ok := errors.AsType[http1.Error](err)
+	return ok
 }
 
 // codeFor returns why a stream to a client ends for a reason, of which err tells more.
