@@ -115,7 +115,7 @@ func (s *Session) beginData() error {
 		return s.fail(CodeProtocol, "data of a stream that was never begun")
 	case f.has(flagPadded) && f.length == 0:
 		return s.fail(CodeFrameSize, "a padded frame that is empty")
-	case (t == nil || t.err != nil) && s.closed.of(f.id) != wasReset:
+	case (t == nil || t.err != nil) && !s.wasCalledOff(f.id):
 		return s.refuse(f.id, CodeStreamClosed)
 	case t == nil || t.err != nil || t.opaque:
 		return s.emptyData(f.length)

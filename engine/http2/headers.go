@@ -93,16 +93,13 @@ func (s *Session) isNew(id uint32) bool { return id%2 == 1 && id > s.lastID }
 
 // takeLate takes fields for a stream that is not there.
 func (s *Session) takeLate(id uint32) error {
-	how := s.closed.of(id)
 	switch {
-	case how == wasReset:
-		return s.glitch(1)
-	case s.isIdle(id) || how == forgotten && !s.client:
+	case s.isIdle(id) || s.closed.of(id) == forgotten && !s.client:
 		return s.fail(CodeProtocol, "a stream that cannot be begun")
-	case how == wasEnded:
-		return s.fail(CodeStreamClosed, "fields of a stream that is closed")
+	case s.wasCalledOff(id):
+		return s.glitch(1)
 	}
-	return s.refuse(id, CodeStreamClosed)
+	return s.fail(CodeStreamClosed, "fields of a stream that is closed")
 }
 
 // takeRequest begins a stream.

@@ -182,6 +182,28 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestManyCancelled: a server is not to blame for what it has sent before it hears that nobody wants it any more, however many
+// streams that are.
+func TestManyCancelled(t *testing.T) {
+	p := newPeer(t, NewClient(new(Pool)))
+	const many = 2 * mostResets
+	for range many {
+		s := p.session.Open()
+		mustWrite(t, s, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		s.Close(CodeCancel)
+		p.sent()
+	}
+	for i := range many {
+		id := uint32(2*i + 1)
+		p.headers(id, 0, ":status: 200")
+		p.frame(kindData, flagEndStream, id, []byte("late"))
+	}
+	mustFeed(t, p)
+	if got := p.texts(); len(got) != 0 {
+		t.Errorf("sent %.3q", got)
+	}
+}
+
 // TestRefused: more requests than were agreed on are refused, and may be sent again.
 func TestRefused(t *testing.T) {
 	p := newPeer(t, NewServer(new(Pool)))

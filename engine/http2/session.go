@@ -294,6 +294,13 @@ func (c *closures) note(id uint32, how closure) {
 	c[id/2%uint32(len(c))] = id<<1 | uint32(how-wasEnded)
 }
 
+// wasCalledOff says whether we have reset a stream, as far as that is remembered: a server has many streams of ours under way
+// when it is slow, and is not to blame for what is still to come of those.
+func (s *Session) wasCalledOff(id uint32) bool {
+	how := s.closed.of(id)
+	return how == wasReset || how == forgotten && s.client
+}
+
 func (c *closures) of(id uint32) closure {
 	if mark := c[id/2%uint32(len(c))]; mark>>1 == id {
 		return wasEnded + closure(mark&1)
