@@ -38,6 +38,9 @@ func (x *exchange) startLink(data []byte) {
 	k.moved(len(data), 0)
 	err := k.session.Feed(data, l.now)
 	x.store(nil)
+	if c.out.drains.Load() { // it is so young that the drain has let it be
+		k.session.Leave()
+	}
 	k.serve()
 	if err != nil && !k.over {
 		k.failed(err)

@@ -181,7 +181,6 @@ func (k *endpointLink) moved(came, _ int) {
 // a word, and further requests must not wait for that to turn out.
 func (k *endpointLink) doubt(then time.Time) {
 	if k.connected && !k.over && k.heard.Before(then) {
-		k.forget()
 		k.session.Leave()
 		k.queue()
 	}
@@ -189,9 +188,13 @@ func (k *endpointLink) doubt(then time.Time) {
 
 // settle implements owner.
 func (k *endpointLink) settle() {
-	if k.session.IsOver() || !k.connected && len(k.waiting) == 0 {
-		k.close(true)
+	switch {
+	case k.session.IsOver(), !k.connected && len(k.waiting) == 0:
+	case k.session.Len() == 0 && k.session.Room() == 0 && !k.session.Leaves(): // else further requests would add one such after the other
+	default:
+		return
 	}
+	k.close(true)
 }
 
 // failed implements owner: the endpoint is told why, as far as it takes that at once.

@@ -54,6 +54,37 @@ func TestLinksAreShared(t *testing.T) {
 	}
 }
 
+// TestEndpointTakesNothing wants no connection to be kept by which an endpoint takes no request at all.
+func TestEndpointTakesNothing(t *testing.T) {
+	at := endpoint2(t, func(p *peer2) {
+		_ = p.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 0})
+		for {
+			got := p.next()
+			if got == "end" || got == "broken" {
+				return
+			}
+			if strings.HasPrefix(got, "1 headers") {
+				_ = p.WriteRSTStream(1, http2.ErrCodeRefusedStream)
+			}
+		}
+	})
+	r := newRig(t, nil)
+	r.speaks(mesh.HTTP2, at)
+	client := r.dial2()
+	for i := range 10 {
+		client.asks(uint32(2*i+1), true, "GET", "/a")
+		if got := client.next(); !strings.Contains(got, ":status=502") {
+			t.Fatal(got)
+		}
+		client.next()
+	}
+	r.eventually("no connection is left", func() (none bool) {
+		none = true
+		r.inLoops(func(l *loop) { none = none && len(l.endpointLinks) == 0 })
+		return none
+	})
+}
+
 // TestDrainOfLinks wants requests that are under way to be answered, and clients to hear that there will be no more.
 func TestDrainOfLinks(t *testing.T) {
 	begun, goOn := make(chan struct{}), make(chan struct{})
@@ -78,6 +109,33 @@ func TestDrainOfLinks(t *testing.T) {
 		t.Error(got)
 	}
 	busy.wants("1 data ok end", "end")
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDrainOfAYoungLink wants a client that has just connected when the drain begins to have its request answered, and to be told that
+// there will be no more.
+func TestDrainOfAYoungLink(t *testing.T) {
+	at, _ := site2(t, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "ok") })
+	r := newRig(t, nil)
+	r.speaks(mesh.HTTP2, at)
+	c := r.dial(virtual)
+	r.eventually("it is there", func() bool { return len(r.Connections()) == 1 })
+	r.stop()
+	drained := make(chan error)
+	go func() { drained <- r.Drain(context.Background()) }()
+	r.eventually("the drain has begun", r.drains.Load)
+	r.inLoops(func(*loop) {})
+	send(t, c, http2.ClientPreface)
+	client := newPeer2(t, c)
+	client.asks(1, true, "GET", "/a")
+	client.wants("goaway 2147483647 NO_ERROR")
+	got := client.next() + " " + client.next() + " " + client.next()
+	if !strings.Contains(got, ":status=200") || !strings.Contains(got, "1 data ok end") || !strings.Contains(got, "goaway 1 NO_ERROR") {
+		t.Error(got)
+	}
+	client.wantsEnd()
 	if err := <-drained; err != nil {
 		t.Error(err)
 	}
