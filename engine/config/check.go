@@ -22,7 +22,7 @@ type checkBlock struct {
 	HTTPRange hcl.Range `hcl:"http,attr_value_range"`
 
 	// GRPC asks by the gRPC health checking protocol, without TLS, for the gRPC service of this name, or for the server as a whole
-	// if it is "": the endpoint works when it answers that it serves.
+	// if it is "": the endpoint works when it answers that it serves. It asks at the service's own port, as every check does.
 	GRPC      *string   `hcl:"grpc,optional"`
 	GRPCRange hcl.Range `hcl:"grpc,attr_value_range"`
 
@@ -96,6 +96,9 @@ func (b *builder) check(s *serviceBlock) *mesh.Check {
 		case len(*c.GRPC) > maxGRPCName:
 			b.errorf(c.GRPCRange, "Invalid grpc", "The name has %d characters, and may have %d. Write that of a gRPC service, such as "+
 				"\"shop.Billing\".", len(*c.GRPC), maxGRPCName)
+		case mesh.Protocol(valueOr(s.Protocol, defaultProtocol)) == mesh.HTTP:
+			b.warnf(c.GRPCRange, "Check of gRPC at a port of HTTP/1", "What is checked is the service's own port, whose endpoints speak HTTP/1, as "+
+				"protocol = \"http\" says. Write http = \"/…\", or the protocol that they speak.")
 		}
 	}
 	if c.Interval != nil {

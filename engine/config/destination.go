@@ -14,7 +14,8 @@ import (
 
 // destinationBlock is where requests go: destination {}.
 type destinationBlock struct {
-	// Service is the name of the service. Default: the router's own.
+	// Service is the name of the service. A request that has come to a listener goes to its listener of that name, if both
+	// are of HTTP, else to its own port. Default: the router's own.
 	Service      *string   `hcl:"service,optional"`
 	ServiceRange hcl.Range `hcl:"service,attr_value_range"`
 

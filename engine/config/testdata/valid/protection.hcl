@@ -73,7 +73,7 @@ router "billing" {
 }
 service "ledger" {
   port     = 80
-  protocol = "http"
+  protocol = "grpc"
   endpoint {
     host = "app-1"
     port = 8082
