@@ -194,3 +194,14 @@ func short(err error) error {
 	}
 	return err
 }
+
+func TestIsGRPC(t *testing.T) {
+	for contentType, want := range map[string]bool{
+		"application/grpc": true, "application/grpc+proto": true, "Application/GRPC;a=b": true, "application/grpc ; a=b": true,
+		"": false, "application/grp": false, "application/grpc-web": false, "application/grpc-web+proto": false, "text/plain": false,
+	} {
+		if got := IsGRPC([]byte(contentType)); got != want {
+			t.Errorf("%q: %v", contentType, got)
+		}
+	}
+}

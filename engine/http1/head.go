@@ -1,5 +1,7 @@
 package http1
 
+import "strings"
+
 const (
 	// MaxHead is how many bytes a head may have, with the empty lines before it.
 	MaxHead = 64 << 10
@@ -170,6 +172,19 @@ func (h *Head) Value(buf []byte, name Name) ([]byte, bool) {
 		}
 	}
 	return nil, false
+}
+
+// IsGRPC says whether a message is one of gRPC.
+func (h *Head) IsGRPC(buf []byte) bool {
+	i := h.Find(buf, "content-type", 0)
+	return i >= 0 && IsGRPC(h.fields[i].value.of(buf))
+}
+
+// IsGRPC says whether a Content-Type is one of gRPC, and not of gRPC-Web, whose messages end in another way.
+func IsGRPC(contentType []byte) bool {
+	const name = "application/grpc"
+	n := len(name)
+	return len(contentType) >= n && same(contentType[:n], name) && (len(contentType) == n || strings.IndexByte("+; \t", contentType[n]) >= 0)
 }
 
 // Fields finds the fields of a head by their names.

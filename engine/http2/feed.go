@@ -315,6 +315,9 @@ func (s *Session) wrong(id uint32, code Code, why string) error {
 	}
 	s.word(kindReset, id, uint32(code))
 	s.closed.note(id, wasReset)
+	if !s.client && !t.seen {
+		s.refused.Malformed++
+	}
 	t.breakOff(&ResetError{Code: code, Ours: true})
 	return s.reset()
 }

@@ -110,11 +110,13 @@ func (s *Session) takeRequest(id uint32, l *list, ends bool) error {
 		return s.glitch(1)
 	}
 	if s.active >= maxStreams || s.unread > maxUnread {
+		s.refused.TooMany++
 		return s.refuse(id, CodeRefused)
 	}
 	var m message
 	m.read(l)
 	if m.readRequest(); m.wrong || ends && m.length > 0 {
+		s.refused.Malformed++
 		return s.refuse(id, CodeProtocol)
 	}
 	f := m.formOf(1)
@@ -142,6 +144,7 @@ func (s *Session) takeRequest(id uint32, l *list, ends bool) error {
 
 // tooLarge answers a request of which more fields have come than anybody reads.
 func (s *Session) tooLarge(id uint32, ends bool) error {
+	s.refused.TooLarge++
 	block := s.encoder.begin(s.pool.text[:0])
 	block = s.encoder.append(block, nameStatus, []byte("431"))
 	s.pool.text = block

@@ -78,11 +78,9 @@ func (m *message) read(l *list) {
 		name, value := l.field(i)
 		m.wrong = !validName(name) || !validValue(value)
 		m.note(http1.NameOf(name), value)
-		m.trails = m.trails || string(name) == "content-type" && bytes.HasPrefix(value, typeGRPC)
+		m.trails = m.trails || string(name) == "content-type" && http1.IsGRPC(value)
 	}
 }
-
-var typeGRPC = []byte("application/grpc")
 
 // note takes over what a field says that has a meaning.
 func (m *message) note(id http1.Name, value []byte) {

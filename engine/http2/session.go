@@ -59,8 +59,23 @@ type Session struct {
 	leaving  leaving
 	peerLeft bool
 	finalID  uint32 // in the role of a server: no stream behind it is taken any more
+	refused  Refused
 	resets   budget
 	glitches budget
+}
+
+// Refused is how many requests of a client came to nothing before its user has seen a stream.
+type Refused struct {
+	Malformed int // and so were reset
+	TooLarge  int // were answered with 431
+	TooMany   int // were refused, as too much is under way
+}
+
+// Refused returns what has been refused since it was called last, in the role of a server.
+func (s *Session) Refused() Refused {
+	r := s.refused
+	s.refused = Refused{}
+	return r
 }
 
 // settings are those of the peer.

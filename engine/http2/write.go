@@ -168,7 +168,7 @@ func (t *Stream) sendHead(block, text []byte, h *http1.Head) {
 	lengthless := h.Status() == 204 || h.Status() > 0 && h.Status() < 200
 	if framing.Kind == http1.LengthBody && framing.Length == 0 && h.Status() > 0 {
 		// That it has no body is said in another way. Where trailers are meant to be all of an answer, a length is strange.
-		lengthless = lengthless || isGRPC(text, h)
+		lengthless = lengthless || h.IsGRPC(text)
 	}
 	for i := range h.Len() {
 		name, value := h.Field(text, i)
@@ -201,16 +201,6 @@ func (t *Stream) sendHead(block, text []byte, h *http1.Head) {
 }
 
 var trailersOnly = []byte("trailers")
-
-// isGRPC says whether an answer is one of gRPC.
-func isGRPC(text []byte, h *http1.Head) bool {
-	i := h.Find(text, "content-type", 0)
-	if i < 0 {
-		return false
-	}
-	_, value := h.Field(text, i)
-	return bytes.HasPrefix(value, typeGRPC)
-}
 
 // lower returns a name in lower case, for use within this call.
 func (s *Session) lower(name []byte) []byte {

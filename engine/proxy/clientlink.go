@@ -149,6 +149,7 @@ func (k *clientLink) moved(came, sent int) {
 
 // settle implements owner.
 func (k *clientLink) settle() {
+	k.countRefused()
 	c := k.conn
 	switch {
 	case k.session.IsOver():
@@ -171,6 +172,7 @@ func (k *clientLink) settle() {
 func (k *clientLink) failed(err error) {
 	k.conn.out.log.Debug("client's HTTP/2 refused", "id", k.conn.id, "error", err)
 	k.over = true
+	k.countRefused()
 	k.part(mesh.ReasonBadRequest)
 }
 
@@ -195,6 +197,7 @@ func (k *clientLink) lost(err error) {
 // close ends the streams of a client whose connection has ended.
 func (k *clientLink) close(reason mesh.Reason) {
 	k.why = reason
+	k.countRefused()
 	k.endStreams()
 }
 

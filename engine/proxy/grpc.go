@@ -1,25 +1,11 @@
 package proxy
 
 import (
-	"bytes"
 	"strconv"
 
 	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 )
-
-// isGRPC says whether a request is one of gRPC.
-func isGRPC(data []byte, h *http1.Head) bool {
-	if h.MethodID() != http1.MethodPost {
-		return false
-	}
-	i := h.Find(data, "content-type", 0)
-	if i < 0 {
-		return false
-	}
-	_, kind := h.Field(data, i)
-	return bytes.HasPrefix(kind, []byte("application/grpc"))
-}
 
 // grpcStatus returns the status of gRPC that was answered, if there was one.
 func (x *exchange) grpcStatus() (int, bool) { return x.grpcCode - 1, x.grpcCode > 0 }

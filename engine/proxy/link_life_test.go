@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
 )
 
@@ -212,6 +213,28 @@ func TestHostileClients(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestRefusedStreams wants requests that come to nothing before there is a stream to be counted and told of as well.
+func TestRefusedStreams(t *testing.T) {
+	r := newRig(t, nil)
+	r.speaks(mesh.HTTP)
+	line := r.lines()
+	client := r.dial2()
+	client.asks(1, true, "GET", "/", "te", "gzip")
+	client.wants("1 reset PROTOCOL_ERROR")
+	r.wantLine(line(), map[string]any{"protocol": "HTTP/2", "code": nil, "reason": "bad-request", "source": "web", "destination": "hello"})
+	var many []string
+	for i := range http1.MaxFields {
+		many = append(many, fmt.Sprint("a", i), "b")
+	}
+	client.asks(3, true, "GET", "/", many...)
+	client.wants("3 headers :status=431 end")
+	r.wantLine(line(), map[string]any{"protocol": "HTTP/2", "code": 431, "reason": "bad-request"})
+	r.wantMetric(`meshd_requests_total{code="0",destination="hello",protocol="http2",reason="bad-request",source="web"} 1`)
+	r.wantMetric(`meshd_requests_total{code="431",destination="hello",protocol="http2",reason="bad-request",source="web"} 1`)
+	client.Close()
+	r.wantEnd(mesh.ReasonDone)
 }
 
 // TestNoPreface wants who speaks neither HTTP/1 nor HTTP/2 to be told so in what the service speaks.

@@ -67,15 +67,38 @@ func (x *exchange) protocol() observe.Protocol {
 	return observe.HTTP1
 }
 
+const versionHTTP2 = "HTTP/2"
+
 // version returns the same as a line of the log shows it.
 func (x *exchange) version() string {
 	switch {
 	case x.conn.carrier != nil:
-		return "HTTP/2"
+		return versionHTTP2
 	case x.minor == 0:
 		return "HTTP/1.0"
 	}
 	return "HTTP/1.1"
+}
+
+// countRefused counts and tells of the requests that the session of a client has refused by itself.
+func (k *clientLink) countRefused() {
+	r := k.session.Refused()
+	k.refused(r.Malformed, 0, mesh.ReasonBadRequest)
+	k.refused(r.TooLarge, 431, mesh.ReasonBadRequest)
+	k.refused(r.TooMany, 0, mesh.ReasonOverload)
+}
+
+func (k *clientLink) refused(n, code int, why mesh.Reason) {
+	for range n {
+		k.conn.pair.Request(observe.Request{Protocol: observe.HTTP2, Code: code, Reason: why})
+		if l := k.loop; l.lines.On() {
+			e := &l.entry
+			k.conn.introduce(e, l.now, why)
+			e.Protocol, e.Code = versionHTTP2, code
+			l.lines.Add(e)
+			*e = accesslog.Entry{}
+		}
+	}
 }
 
 // note is what is remembered of a request from its head on, if somebody is told of it at its end.
@@ -118,7 +141,7 @@ const keptNotes = 256
 // notice remembers what will be told of a request.
 func (x *exchange) notice(data []byte, h *http1.Head) {
 	l := x.conn.loop
-	x.grpc = isGRPC(data, h)
+	x.grpc = h.MethodID() == http1.MethodPost && h.IsGRPC(data)
 	logs, traces := l.lines.On(), l.spans.On()
 	if !logs && !traces && !x.conn.out.requestIDs.Load() {
 		return
