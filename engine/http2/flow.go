@@ -195,6 +195,32 @@ func (s *Session) credit(n int) {
 	}
 }
 
+// hold takes note that n bytes of a body have come, to be read.
+func (s *Session) hold(n int) {
+	s.held += n
+	s.pool.held += n
+	s.Lend()
+}
+
+// release takes note that n bytes of a body were read, or are forgotten.
+func (s *Session) release(n int) {
+	s.held -= n
+	s.pool.held -= n
+	paid := min(n, s.lent)
+	s.lent -= paid
+	s.credit(n - paid)
+	s.Lend()
+}
+
+// Lend gives the peer back what it may send as if it had been read, if there is room for that. It is to be called now and then, as
+// other sessions of the pool may have made room.
+func (s *Session) Lend() {
+	if n := min(s.held, mostLent) - s.lent; n > 0 && s.pool.held <= mostHeld {
+		s.lent += n
+		s.credit(n)
+	}
+}
+
 // credit gives back n bytes of the window of a stream, and more when it can be wider.
 func (t *Stream) credit(n int) {
 	s := t.session

@@ -108,7 +108,7 @@ func watch(t *testing.T, session *Session, data []byte, piece int, answer string
 		for _, s := range session.streams {
 			held += s.head + s.data + s.tail
 		}
-		if held > connectionWindow+maxUnread+maxBlock {
+		if held > connectionWindow+mostLent+maxUnread+maxBlock {
 			t.Fatalf("%d bytes are held", held)
 		}
 		for s := session.Next(); s != nil; s = session.Next() {

@@ -566,6 +566,52 @@ func TestWindowGrows(t *testing.T) {
 	}
 }
 
+// TestMostHeld: a peer may send little when all sessions together hold much that was not read, and more when they do not any more.
+func TestMostHeld(t *testing.T) {
+	pool := new(Pool)
+	p := newPeer(t, NewServer(pool))
+	fill := func(id uint32) (n int) {
+		p.headers(id, 0, get...)
+		mustFeed(t, p)
+		for s := p.session.streams[id]; s.recvWindow >= frameSize && p.session.recvWindow >= frameSize; n += frameSize {
+			p.frame(kindData, 0, id, make([]byte, frameSize))
+			mustFeed(t, p)
+		}
+		return n
+	}
+	const streams = 40
+	total := 0
+	for id := uint32(1); id < 2*streams; id += 2 {
+		total += fill(id)
+	}
+	if total != streams*streamWindow || p.session.held != total || pool.held != total {
+		t.Errorf("%d bytes have come, %d are held, want %d", total, p.session.held, streams*streamWindow)
+	}
+
+	pool.held += mostHeld // by others
+	total = 0
+	for id := uint32(2*streams + 1); id < 4*streams; id += 2 {
+		total += fill(id)
+	}
+	if total > connectionWindow || total <= connectionWindow/2 {
+		t.Errorf("%d bytes have come while others hold much", total)
+	}
+	before := p.session.recvWindow
+	if p.session.Lend(); p.session.recvWindow != before {
+		t.Errorf("the window grows from %d to %d", before, p.session.recvWindow)
+	}
+	pool.held -= mostHeld
+	if p.session.Lend(); p.session.recvWindow <= connectionWindow/2 {
+		t.Errorf("a window of %d stays when there is room again", p.session.recvWindow)
+	}
+	for _, s := range p.session.streams {
+		s.Close(CodeCancel)
+	}
+	if s := p.session; s.held != 0 || s.lent != 0 || pool.held != 0 || s.recvWindow+s.consumed != connectionWindow {
+		t.Errorf("%d bytes are held, %d lent, %d of all; the window is %d and %d", s.held, s.lent, pool.held, s.recvWindow, s.consumed)
+	}
+}
+
 // TestNeverCompressed: a field that came so is sent on so.
 func TestNeverCompressed(t *testing.T) {
 	pool := new(Pool)

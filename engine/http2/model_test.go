@@ -99,6 +99,9 @@ func (w *world) run() {
 		if w.over {
 			break
 		}
+		if s.held != 0 || s.lent != 0 || s.pool.held != 0 {
+			w.t.Errorf("%d bytes are held, %d lent, and %d of all", s.held, s.lent, s.pool.held)
+		}
 		if s.recvWindow+s.consumed != connectionWindow || s.spare != spareWindow {
 			w.t.Errorf("%d bytes of a window are lost, and %d of what it may grow", connectionWindow-s.recvWindow-s.consumed, spareWindow-s.spare)
 		}

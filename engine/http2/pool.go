@@ -19,6 +19,7 @@ type Pool struct {
 	blocks  [][]byte
 	outs    [][]byte
 	streams []*Stream
+	held    int // bytes of bodies that were not read, of all sessions
 
 	secrets secrets // of all sessions: what comes in one goes out in another
 

@@ -13,8 +13,12 @@ const (
 	streamWindow = 64 << 10
 	mostWindow   = 1 << 20
 	spareWindow  = 4 << 20
-	// connectionWindow has room for all streams, so that those whose users do not read hold up no others.
-	connectionWindow = maxStreams*streamWindow + spareWindow
+	// connectionWindow is how much of bodies is held of a connection in any case. What has come is given back at once, up to
+	// mostLent, which has room for all streams, so that those whose users do not read hold up no others; but only as long as all
+	// connections of the pool together hold no more than mostHeld.
+	connectionWindow = 256 << 10
+	mostLent         = maxStreams*streamWindow + spareWindow
+	mostHeld         = 64 << 20
 	// maxUnread is how much of heads and trailers is held that their users have not read, before no more are taken.
 	maxUnread = 1 << 20
 
@@ -23,7 +27,7 @@ const (
 
 // Session is one connection of HTTP/2. It is for one goroutine.
 //
-// What it holds of its peer's is bounded: of bodies by the windows above, of fields that are unread by maxUnread, of those that
+// What it holds of its peer's is bounded: of bodies by the windows above, for all connections of a pool together, of fields that are unread by maxUnread, of those that
 // come by maxBlock, each in whole blocks, and of answers to what is no message by outMost.
 type Session struct {
 	pool   *Pool
@@ -52,6 +56,8 @@ type Session struct {
 
 	recvWindow int // that the peer has left
 	consumed   int // what it will be given back
+	held       int // bytes of bodies that were not read
+	lent       int // of these, how many were given back all the same
 	spare      int // by how much windows of streams may grow
 	sendWindow int
 	peer       settings

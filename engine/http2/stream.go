@@ -117,6 +117,7 @@ func (t *Stream) receive(data []byte) bool {
 	}
 	t.in.push(t.session.pool, data)
 	t.data += len(data)
+	t.session.hold(len(data))
 	t.session.news.push(t)
 	return true
 }
@@ -165,7 +166,7 @@ func (t *Stream) breakOff(err error) {
 // forgetIn forgets what was not read.
 func (t *Stream) forgetIn() {
 	t.session.unread -= t.head + t.tail
-	t.session.credit(t.data)
+	t.session.release(t.data)
 	t.head, t.data, t.tail = 0, 0, 0
 	t.in.clear(t.session.pool)
 }
@@ -232,7 +233,7 @@ func (t *Stream) readBody(buf []byte) (n int) {
 	if data > 0 {
 		t.data -= data
 		t.credit(data)
-		t.session.credit(data)
+		t.session.release(data)
 	}
 	if t.data == 0 && t.tail > 0 {
 		tail := min(t.tail, len(buf)-n)

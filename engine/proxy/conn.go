@@ -345,6 +345,9 @@ func (c *conn) part() {
 
 // tend looks after a connection that may be old.
 func (c *conn) tend(now time.Time) {
+	if c.link != nil {
+		c.link.lend()
+	}
 	if c.kept || c.server.fd < 0 || c.stage.Load() == connecting || now.Sub(c.start) < keepAliveAfter {
 		return
 	}

@@ -245,6 +245,7 @@ func (k *endpointLink) contain() {
 
 // tend gives keepalive to a link that lives for a while.
 func (k *endpointLink) tend(now time.Time) {
+	k.lend()
 	if !k.kept && k.connected && now.Sub(k.made) >= keepAliveAfter {
 		k.kept = true
 		keepAlive(k.end.fd)

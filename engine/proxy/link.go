@@ -137,6 +137,14 @@ func (k *link) serve() {
 	}
 }
 
+// lend has the peer send what there is room for again, that others held.
+func (k *link) lend() {
+	k.session.Lend()
+	if len(k.session.Output()) > 0 {
+		k.queue()
+	}
+}
+
 // lose ends a link whose peer is gone.
 func (k *link) lose(err error) {
 	if !k.over {
