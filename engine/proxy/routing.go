@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
@@ -79,6 +80,9 @@ func (x *exchange) route(data []byte, h *http1.Head) (http1.Edits, error) {
 		}
 		if !bytes.Equal(r.target, h.Target(data)) {
 			edits.Target = r.target
+			if _, said := h.Value(data, http1.Host); !said && h.Form() == http1.FormAbsolute { // HTTP/1.0: it stood in the target alone
+				edits.Add = append(slices.Clip(edits.Add), http1.Field{Name: "Host", Value: h.Authority(data)})
+			}
 		}
 	}
 	return edits, nil

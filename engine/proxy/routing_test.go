@@ -17,6 +17,9 @@ func named(t testing.TB, name string) netip.AddrPort {
 	at, _ := site(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Old", "old")
 		fmt.Fprint(w, name, " ", r.RequestURI, " ", r.Header.Get("X-Set"), r.Header.Get("X-Gone"))
+		if r.Host != "hello" && r.Host != "hello.mesh" {
+			fmt.Fprint(w, " ", r.Host)
+		}
 	})
 	return at
 }
@@ -71,6 +74,10 @@ func TestRoutes(t *testing.T) {
 		if response.StatusCode == 301 && response.Header.Get("Location") != "http://hello/new?q" {
 			t.Errorf("the client is sent to %s", response.Header.Get("Location"))
 		}
+	}
+	old := r.dial(virtual)
+	if _, body := get(t, old, bufio.NewReader(old), "GET http://other.mesh/v2/a HTTP/1.0\r\n\r\n"); body != "new /a set other.mesh" {
+		t.Errorf("a host that stood in the target alone does not travel: %q", body)
 	}
 	response, _ := get(t, client, in, "GET /v2/%2f HTTP/1.1\r\nHost: hello\r\n\r\n")
 	if response.StatusCode != 400 {
