@@ -16,6 +16,7 @@ import (
 
 	"github.com/meshd/meshd/engine/http1"
 	"github.com/meshd/meshd/engine/mesh"
+	"github.com/meshd/meshd/engine/snapshot"
 )
 
 // TestLinksAreShared wants the requests of a source to share a connection to an endpoint, as far as that takes them.
@@ -387,4 +388,33 @@ func TestLinkIsDoubted(t *testing.T) {
 	}
 	reset(client.TCPConn)
 	r.stopLinks()
+}
+
+// TestLinkOutlivesService wants each stream of a link to be told that there is no service of HTTP any more where it goes, and one
+// to be carried when there is again.
+func TestLinkOutlivesService(t *testing.T) {
+	for name, gone := range map[string]func(*rig, netip.AddrPort){
+		"it is gone":         func(r *rig, _ netip.AddrPort) { r.snapshots.Swap(snapshot.Build(snapshot.Input{Version: 9})) },
+		"it is one of bytes": func(r *rig, at netip.AddrPort) { r.speaks(mesh.TCP, at) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := endpoint2(t, answers204)
+			r := newRig(t, nil)
+			r.speaks(mesh.HTTP2, at)
+			client := r.dial2()
+			client.asks(1, true, "GET", "/a")
+			client.wants("1 headers :status=204 end")
+			gone(r, at)
+			for _, stream := range []uint32{3, 5} {
+				client.asks(stream, true, "GET", "/a")
+				if got := client.next(); !strings.Contains(got, fmt.Sprint(stream, " headers :status=503")) {
+					t.Fatal(got)
+				}
+				client.wants(fmt.Sprint(stream, " data not-in-mesh\n end"))
+			}
+			r.speaks(mesh.HTTP2, at)
+			client.asks(7, true, "GET", "/a")
+			client.wants("7 headers :status=204 end")
+		})
+	}
 }

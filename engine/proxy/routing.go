@@ -21,18 +21,16 @@ type routing struct {
 // locate finds what the client has dialled in the mesh as it is now: the connection may be of long ago. It returns false
 // when that takes no requests any more.
 func (x *exchange) locate() bool {
-	now := x.conn.out.snapshots.Load()
-	if now == x.snapshot {
-		return true
+	if now := x.conn.out.snapshots.Load(); now != x.snapshot {
+		x.conn.loop.see(now)
+		port, only, _ := now.At(x.conn.flow.Destination)
+		x.snapshot, x.port, x.only = now, port, only
+		x.face(port)
+		if k := x.conn.carrier; k != nil {
+			k.snapshot, k.port, k.only = now, port, only
+		}
 	}
-	x.conn.loop.see(now)
-	port, only, ok := now.At(x.conn.flow.Destination)
-	x.snapshot, x.port, x.only = now, port, only
-	x.face(port)
-	if k := x.conn.carrier; k != nil {
-		k.snapshot, k.port, k.only = now, port, only
-	}
-	return ok && port.Protocol.IsHTTP()
+	return x.port != nil && x.port.Protocol.IsHTTP() // the streams of a link outlive the first that is told so
 }
 
 // toHTTP2 says whether the endpoints of the request speak HTTP/2.
