@@ -250,8 +250,11 @@ func (x *exchange) refuse(err error) {
 	}
 	x.conn.out.log.Debug("request refused", "id", x.conn.id, "reason", string(why), "error", err)
 	x.store(nil)
-	x.over()                                                              // a body may be refused long after its head was admitted
-	x.task = task{begun: x.conn.loop.now, method: x.method, grpc: x.grpc} // none of it is uploaded: who knows where it ends
+	x.over() // a body may be refused long after its head was admitted
+	if x.begun.IsZero() {
+		x.begun = x.conn.loop.now
+	}
+	x.uploaded, x.mirror = false, nil // none of it is: who knows where it ends
 	code := 400
 	if e, ok := errors.AsType[http1.Error](err); ok {
 		code = e.Status()

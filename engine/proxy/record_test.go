@@ -369,3 +369,17 @@ func TestPoolMetrics(t *testing.T) {
 	r.wantMetric(`meshd_request_retries_total{destination="hello",source="web"} 2`)
 	r.wantLine(line(), map[string]any{"attempts": 3, "code": 200, "reason": "done"})
 }
+
+// TestBadBodyIsTold wants what is told of a request whose body proves to be none to say what had become of it until then.
+func TestBadBodyIsTold(t *testing.T) {
+	at, conns := accepting(t)
+	r := routed(t, mesh.Destination{}, at)
+	line := r.lines()
+	client := r.dial(virtual)
+	send(t, client, "POST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+	<-conns
+	send(t, client, "nonsense\r\n")
+	r.wantLine(line(), map[string]any{
+		"protocol": "HTTP/1.1", "path": "/a", "code": 400, "reason": "bad-request", "route": `router "hello" route 1`, "attempts": 1,
+	})
+}
