@@ -162,7 +162,9 @@ func (l *loop) run() {
 	defer runtime.UnlockOSThread()
 	defer l.close()
 	defer func() {
-		l.endMirrors(l.now.Add(time.Hour))
+		for m := range l.mirrors { // their time may be as long as their routes say
+			m.end(cut)
+		}
 		l.closeIdle(l.now.Add(time.Hour))
 		l.closeLinks()
 	}()

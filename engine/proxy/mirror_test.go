@@ -159,3 +159,21 @@ func TestMirrorsAreBounded(t *testing.T) {
 	}
 	<-conns
 }
+
+// TestMirrorsEndWithLoop wants copies to end with their loop, however long their answers may take.
+func TestMirrorsEndWithLoop(t *testing.T) {
+	mirror, conns := accepting(t)
+	at, _ := plays(t, answer)
+	r := mirrored(t, mesh.Destination{RequestTimeout: 2 * time.Hour}, mirror, at)
+	client := r.dial(virtual)
+	get(t, client, bufio.NewReader(client), plain)
+	server := <-conns
+	client.Close()
+	r.wantEnd(mesh.ReasonDone)
+	r.stop()
+	if err := r.Drain(t.Context()); err != nil {
+		t.Error(err)
+	}
+	_ = server.SetReadDeadline(time.Now().Add(10 * time.Second)) // else the endpoint would wait for ever as well
+	wantReset(t, server)
+}
