@@ -95,21 +95,26 @@ func (l *Log) run(done <-chan struct{}, ended chan<- struct{}) {
 	var sink *Sink
 	for more := true; more; {
 		more = l.spool.Wait(gather, done)
+		c := l.asked() // before lines are taken, as those that came before it are for the sink that there was
 		l.spool.Take(func(b *spool.Buffer) { l.write(sink, b) })
-		sink = l.change(sink)
+		if c != nil {
+			sink = l.change(sink, c)
+		}
 	}
 	l.failed(sink.Close())
 }
 
-// change returns the sink that is to be used from now on.
-func (l *Log) change(sink *Sink) *Sink {
+// asked returns the change that was asked for; nil when there is none.
+func (l *Log) asked() *change {
 	l.mu.Lock()
+	defer l.mu.Unlock()
 	c := l.next
 	l.next = nil
-	l.mu.Unlock()
-	if c == nil {
-		return sink
-	}
+	return c
+}
+
+// change returns the sink that is to be used from now on.
+func (l *Log) change(sink *Sink, c *change) *Sink {
 	l.failed(sink.Close())
 	if c.to != nil {
 		l.format.Store(int32(c.to.format)) // now, as what comes before has nowhere to go

@@ -437,6 +437,7 @@ func (p *play) act(clients int) int64 {
 		})
 	}
 	together.Wait()
+	p.eventually("all connections have been accepted", func() bool { return p.ids.Load() == p.dialled.Load() })
 	p.eventually("all connections have ended", func() bool { return p.held.Load() == 0 })
 	p.inLoops(func(l *loop) {
 		l.endMirrors(l.now.Add(time.Hour))

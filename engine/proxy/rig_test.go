@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -40,6 +41,7 @@ type rig struct {
 	records   chan map[string]slog.Value
 	stop      context.CancelFunc // ends Serve
 	protocol  mesh.Protocol      // of the service
+	dialled   atomic.Uint64      // connections of clients
 }
 
 type result struct {
@@ -87,6 +89,7 @@ func newRig(t testing.TB, change func(*Config), endpoints ...netip.AddrPort) *ri
 		cancel()
 		_ = r.Drain(now)
 	})
+	r.eventually("there are loops", func() bool { return len(r.current()) > 0 }) // inLoops would have nobody do anything
 	return r
 }
 
@@ -155,6 +158,7 @@ func (r *rig) dialWith(told result) *net.TCPConn {
 		r.t.Fatal(err)
 	}
 	r.t.Cleanup(func() { client.Close() })
+	r.dialled.Add(1)
 	r.told(client.LocalAddr().(*net.TCPAddr).AddrPort()) <- told
 	return client
 }
