@@ -149,11 +149,13 @@ func TestLocalAnswersToGRPC(t *testing.T) {
 // what to make of it. One of HTTP/1 is answered with a status.
 func TestCallIsReset(t *testing.T) {
 	at := endpoint2(t, func(p *peer2) {
-		for stream := uint32(1); stream <= 3; stream += 2 {
-			p.wants(fmt.Sprint(stream, " headers :method=POST :scheme=http :authority=hello.mesh :path=/a.B/C content-type=application/grpc te=trailers end"))
+		for { // both calls come over one connection when their clients are of one loop
+			var stream uint32
+			if _, err := fmt.Sscanf(p.next(), "%d headers :method=POST", &stream); err != nil {
+				return
+			}
 			_ = p.WriteRSTStream(stream, http2.ErrCodeCancel)
 		}
-		_, _ = io.Copy(io.Discard, p.TCPConn)
 	})
 	r := newRig(t, nil)
 	r.speaks(mesh.GRPC, at)
