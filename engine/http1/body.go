@@ -60,9 +60,6 @@ func (b *Body) Advance(n int) {
 	}
 }
 
-// EndsByClose says whether a body ends with the connection.
-func (b *Body) EndsByClose() bool { return b.kind == UntilClose }
-
 // GRPCStatus returns the status of gRPC that the trailers of a body which is done have said, if they have.
 func (b *Body) GRPCStatus() (int, bool) { return b.status - 1, b.status > 0 }
 

@@ -63,9 +63,6 @@ const (
 	outDone
 )
 
-// Session returns the session that the stream is of.
-func (t *Stream) Session() *Session { return t.session }
-
 // ID returns the number of the stream; 0 when it has none yet, as nothing has been written to it.
 func (t *Stream) ID() uint32 { return t.id }
 
